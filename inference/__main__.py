@@ -1,0 +1,182 @@
+"""`python -m inference serve | start | status | stop`.
+
+`start` prints the daemon's address, `unix:PATH`, as its last line. Exit codes: 0 done, 1 it could not, 2 wrong usage.
+What only `serve` needs is imported there: every editor window runs `start`.
+"""
+
+import argparse
+import json
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from inference.backends.base import Backend, EngineSettings
+from inference.backends.scripted import ScriptedBackend
+from inference.lifecycle import control, launch
+from inference.lifecycle.home import Home, Refused, home
+from inference.lifecycle.places import Identity, Places, build, places, records, version
+from inference.models.catalogue import EMBEDDED, default_engine, load, resolve
+
+SCRIPTED_TOKEN_S = 0.001  # a test that ends a job must find it running
+IDLE_EXIT_S = 600.0  # a window's reload must not reload the model
+ENGINES = ("mlx", "llama", "scripted")  # the last one for tests
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace, Home], int] = options.run
+    try:
+        return run(options, home(os.environ))
+    except Refused as problem:
+        _say(str(problem))
+        return 1
+    except OSError as problem:
+        _say(f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem))
+        return 1
+
+
+def _serve(options: argparse.Namespace, folders: Home) -> int:
+    from inference.lifecycle.daemon import serve
+    from inference.server.app import About
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    identity = _identity(options)
+    about = About(identity.model, identity.engine, os.getpid(), build(), version())
+    code = serve(_places(folders, identity), identity, about, lambda: _backend(identity), options.idle_exit)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)  # the model's thread may be loading or computing, and nothing can interrupt it
+
+
+def _start(options: argparse.Namespace, folders: Home) -> int:
+    identity = _identity(options)
+    arguments = ["--engine", identity.engine, "--model", identity.model, "--idle-exit", str(options.idle_exit)]
+    if identity.n_ctx is not None:
+        arguments += ["--ctx", str(identity.n_ctx)]
+    print(launch.start(_places(folders, identity), arguments, options.timeout, _say))
+    return 0
+
+
+def _status(options: argparse.Namespace, folders: Home) -> int:
+    found = control.status(folders)
+    if options.json:
+        print(json.dumps([asdict(each) for each in found], indent=2))
+        return 0
+    for each in found:
+        memory = "?" if each.memory_bytes is None else f"{each.memory_bytes / 2**20:.0f} MiB"
+        evaluated, reused = ("?" if n is None else n for n in (each.tokens_evaluated, each.tokens_reused))
+        print(f"pid {each.pid}  {each.engine}  {each.model}  {each.state}  {memory}  up {each.uptime_s:.0f} s")
+        print(f"  {each.address}  tokens evaluated {evaluated}, reused {reused}")
+    if not found:
+        print("no daemon runs")
+    return 0
+
+
+def _stop(options: argparse.Namespace, folders: Home) -> int:
+    mine = build()
+    wanted = [
+        record
+        for _, record in records(folders)
+        if options.all
+        or (
+            record.build == mine
+            and options.engine in (None, record.engine)
+            and (options.model is None or _model(options.model) == record.model)
+        )
+    ]
+    stopped = control.stop(folders, wanted)
+    for record in stopped:
+        print(f"stopped pid {record.pid}, {record.engine}, {record.model}")
+    if not stopped:
+        print("no daemon runs")
+    return 0
+
+
+def _identity(options: argparse.Namespace) -> Identity:
+    return Identity(options.engine or default_engine(), _model(options.model or EMBEDDED), options.ctx)
+
+
+def _backend(identity: Identity) -> Backend:
+    """The model in memory; runs on the thread that will own it."""
+    settings = _settings(identity.n_ctx)
+    if identity.engine == "scripted":
+        return ScriptedBackend(_scripted, settings)
+    return load(resolve(identity.model, identity.engine), settings)
+
+
+def _scripted(tokens: tuple[int, ...]) -> int:
+    """What the test engine says: the alphabet, over and over, no faster than a small model would."""
+    time.sleep(SCRIPTED_TOKEN_S)
+    return ord("a") + len(tokens) % 26
+
+
+def _settings(n_ctx: int | None) -> EngineSettings:
+    """The engine's defaults, or a context of the user's, with room for two such."""
+    settings = EngineSettings()
+    return settings if n_ctx is None else replace(settings, n_ctx=n_ctx, n_cells=max(settings.n_cells, 2 * n_ctx))
+
+
+def _model(name: str) -> str:
+    """A path becomes absolute, so that it means the same from every folder."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
+
+
+def _places(folders: Home, identity: Identity) -> Places:
+    return places(folders, identity, build(), os.getuid())
+
+
+def _say(line: str) -> None:
+    print(f"inference: {line}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace, Home], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    def which(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--engine", choices=ENGINES, metavar="{mlx,llama}", help="default: by platform")
+        added.add_argument("--model", metavar="NAME|PATH", help=f"default: {EMBEDDED}")
+
+    def how(added: argparse.ArgumentParser) -> None:
+        which(added)
+        added.add_argument("--ctx", type=_positive_int, metavar="N", help="context in tokens")
+        added.add_argument("--idle-exit", type=_positive, default=IDLE_EXIT_S, metavar="SECONDS")
+
+    how(command("serve", _serve, "be the daemon, in the foreground"))
+    starting = command("start", _start, "find the daemon or start it; print its address")
+    how(starting)
+    starting.add_argument("--timeout", type=_positive, default=launch.START_TIMEOUT_S, metavar="SECONDS")
+    command("status", _status, "what runs").add_argument("--json", action="store_true")
+    stopping = command("stop", _stop, "end the daemons of this build")
+    which(stopping)
+    stopping.add_argument("--all", action="store_true", help="those of other builds, too")
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError("must be a positive number")
+    return value
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be a positive integer")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

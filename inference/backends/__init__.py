@@ -1,0 +1,1 @@
+"""Engines that hold one contract, `base.Backend`."""

@@ -1,0 +1,127 @@
+"""The contract between the scheduler and an engine.
+
+A backend holds one loaded model and a few *sequences*: token runs whose state is in memory. All calls but
+`tokenizer`'s come from one thread, which created the backend. A backend knows nothing of queues, prefixes
+worth keeping, HTTP or text beyond its tokenizer.
+
+The model is a hybrid: attention rows can be cut at any length, the recurrent state can not. So a sequence goes
+back only to a `Snapshot` taken on it (or on the one it was forked from).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from inference.generation import Constraint, Sampling
+
+EngineName = Literal["mlx", "llama", "scripted"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is loaded. Sizes in bytes, lengths in tokens."""
+
+    name: str
+    engine: EngineName
+    n_ctx: int  # longest sequence
+    n_cells: int  # attention rows for all sequences together; shared rows count once
+    n_vocab: int
+    end_ids: frozenset[int]  # sampling one of these ends an answer
+    max_sequences: int
+    weight_bytes: int
+    row_bytes: int  # attention rows, per token
+    snapshot_bytes: int  # one recurrent snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the daemon asks of an engine. Lengths in tokens."""
+
+    n_ctx: int = 32_768  # longest sequence; the model's own limit wins where it is smaller
+    n_cells: int = 65_536  # attention rows for all sequences together
+    max_sequences: int = 8
+    n_threads: int = 0  # 0: one per physical core
+    chunk: int = 512  # most tokens in one forward pass
+    exact: bool = False  # attention rows in f32, for comparing engines and for the embedded model
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The recurrent state after `n_tokens` tokens. `state` belongs to the backend; nobody else looks inside."""
+
+    n_tokens: int
+    n_bytes: int
+    state: Any
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back. Safe to call from any thread."""
+
+    chat_template: str | None  # Jinja source
+
+    def encode(self, text: str, *, parse_special: bool) -> list[int]:
+        """Ids of `text`. With `parse_special` false no part of the text becomes a control token."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that `token` stands for; may end within a UTF-8 character; empty for control tokens."""
+        ...
+
+
+class Backend(Protocol):
+    """One loaded model."""
+
+    info: ModelInfo
+    tokenizer: Tokenizer
+
+    @property
+    def n_evaluated(self) -> int:
+        """Tokens that went through the model so far: prompts, answers, drafts kept or not, repeats after a miss."""
+        ...
+
+    def open(self) -> int:
+        """A new, empty sequence. At most `info.max_sequences` are open at a time."""
+        ...
+
+    def close(self, seq: int) -> None:
+        """Forget a sequence; rows that no other sequence shares are freed."""
+        ...
+
+    def evaluate(self, seq: int, tokens: Sequence[int]) -> None:
+        """Append `tokens` (at least one) to the sequence. If it raises, the sequence is unusable: close it."""
+        ...
+
+    def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> Any:
+        """The state that draws one job's tokens; handed back to `sample` and `step`. It moves the constraint along."""
+        ...
+
+    def sample(self, seq: int, sampler: Any) -> int:
+        """Draw the token after the last one evaluated. Nothing may be evaluated on the backend in between.
+
+        Raises ModelBroken where the logits are not numbers.
+        """
+        ...
+
+    def step(self, seq: int, token: int, draft: Sequence[int], sampler: Any) -> tuple[int, ...]:
+        """Append `token`, then as many of `draft` as the sampler draws. Returns the tokens drawn, at least one.
+
+        All but the last are the accepted draft and stand in the sequence; the last does not. An engine may look at
+        fewer tokens of the draft. Afterwards there are no logits to `sample`. Raises what `evaluate` and `sample` do.
+        """
+        ...
+
+    def snapshot(self, seq: int) -> Snapshot:
+        """The recurrent state as it is now. After a step that missed this may evaluate a few tokens."""
+        ...
+
+    def restore(self, seq: int, snapshot: Snapshot) -> None:
+        """Go back to `snapshot.n_tokens` tokens: cut the attention rows, put the recurrent state back."""
+        ...
+
+    def fork(self, seq: int, snapshot: Snapshot) -> int:
+        """A new sequence that holds the first `snapshot.n_tokens` tokens of `seq`, which stays as it is."""
+        ...
+
+    def shutdown(self) -> None:
+        """Free the model. No call may follow."""
+        ...

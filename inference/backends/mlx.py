@@ -1,0 +1,289 @@
+"""MLX behind the contract, through mlx-lm's model and cache classes. The only module that knows mlx and mlx-lm.
+
+Written against mlx 0.32 and mlx-lm 0.32.2; whatever of theirs may move is touched here and nowhere else. Nothing is
+imported before a model is loaded. Knows nothing of text: the tokenizer is handed in. Metal: not measured.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.backends.base import EngineSettings, ModelInfo, Snapshot, Tokenizer
+from inference.backends.mlx_rows import Family, Rows
+from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along
+from inference.errors import EngineUnavailable, ModelBroken
+from inference.generation import Constraint, Sampling
+from inference.tokenizer import TextTokenizer
+
+_FREED_BYTES_KEPT = 1 << 30  # MLX keeps freed buffers for reuse without a bound otherwise
+_MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
+
+
+@dataclass(slots=True)
+class _Drawing:
+    """One job's sampling, its constraint and where its random numbers are."""
+
+    sampling: Sampling
+    constraint: Constraint | None
+    key: Any
+
+
+class MlxBackend:
+    """One safetensors model; a sequence is a list of mlx-lm's cache objects, one per layer. Those of the attention
+    layers belong to its family: it must be seated before the model runs on them."""
+
+    def __init__(self, name: str, path: Path, tokenizer: TextTokenizer, settings: EngineSettings) -> None:
+        self.tokenizer: Tokenizer = tokenizer
+        self._mx, load_model = _import_engine()
+        self._model, config = _load(self._mx, load_model, path)
+        self._chunk = settings.chunk
+        self.n_evaluated = 0
+        self._caches: dict[int, list[Any]] = {}
+        self._rows: dict[int, Rows] = {}
+        self._logits: Any = None  # of the sequence evaluated last
+        text = config.get("text_config", config)
+        n_ctx = min(settings.n_ctx, text["max_position_embeddings"])
+        self._sequences = Sequences(settings.max_sequences, n_ctx, text["vocab_size"])
+        row_bytes, snapshot_bytes = self._warm_up()
+        self.info = ModelInfo(
+            name=name,
+            engine="mlx",
+            n_ctx=n_ctx,
+            n_cells=max(settings.n_cells, n_ctx),
+            n_vocab=text["vocab_size"],
+            end_ids=tokenizer.end_ids,
+            max_sequences=settings.max_sequences,
+            weight_bytes=sum(array.nbytes for array in _arrays(self._model.parameters())),
+            row_bytes=row_bytes,
+            snapshot_bytes=snapshot_bytes,
+        )
+
+    def open(self) -> int:
+        seq = self._sequences.open()
+        caches = self._caches[seq] = self._model.make_cache()
+        self._rows[seq] = Family(self._mx, [cache for cache in caches if not _is_recurrent(cache)]).open()
+        return seq
+
+    def close(self, seq: int) -> None:
+        self._sequences.close(seq)
+        rows = self._rows.pop(seq)
+        rows.family.close(rows)
+        del self._caches[seq]
+
+    def evaluate(self, seq: int, tokens: Sequence[int]) -> None:
+        self._append(seq, self._sequences.admit(seq, tokens)[1])
+        self._sequences.grew(seq, len(tokens))
+
+    def _append(self, seq: int, tokens: Sequence[int]) -> None:
+        for offset in range(0, len(tokens), self._chunk):
+            self._logits = self._forward(seq, tokens[offset : offset + self._chunk])
+
+    def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> _Drawing:
+        return _Drawing(sampling, constraint, self._mx.random.key(sampling.seed))
+
+    def sample(self, seq: int, sampler: _Drawing) -> int:
+        self._sequences.check_logits(seq)
+        return self._draws((), sampler)[0]
+
+    def step(self, seq: int, token: int, draft: Sequence[int], sampler: _Drawing) -> tuple[int, ...]:
+        draft = draft[: max(0, self._chunk - 1 - MAX_OWED)]  # all in one pass, with what is owed
+        draft = allowed(draft, sampler.constraint)
+        start, tokens = self._sequences.admit(seq, (token, *draft))
+        n_owed = len(tokens) - 1 - len(draft)
+        if n_owed > MAX_OWED:
+            self._append(seq, tokens[:n_owed])
+            start, tokens, n_owed = start + n_owed, tokens[n_owed:], 0
+        before = self._state(seq, start)
+        self._logits = self._forward(seq, tokens, n_drawn=1 + len(draft))
+        drawn = self._draws(draft, sampler)
+        missed = len(drawn) <= len(draft)
+        if missed:
+            self._put_back(seq, before)
+        self._sequences.drew(seq, len(drawn), tokens[: n_owed + len(drawn)] if missed else ())
+        return drawn
+
+    def snapshot(self, seq: int) -> Snapshot:
+        self._append(seq, self._sequences.settle(seq)[1])
+        return self._state(seq, self._sequences.length(seq))
+
+    def _state(self, seq: int, n_tokens: int) -> Snapshot:
+        """References, no copy: the model replaces recurrent arrays and never writes into them."""
+        state = tuple(tuple(cache.cache) for cache in self._caches[seq] if _is_recurrent(cache))
+        return Snapshot(n_tokens, sum(array.nbytes for array in _arrays(state)), state)
+
+    def restore(self, seq: int, snapshot: Snapshot) -> None:
+        self._sequences.check_cut(seq, snapshot)
+        self._put_back(seq, snapshot)
+        self._sequences.cut(seq, snapshot)
+
+    def fork(self, seq: int, snapshot: Snapshot) -> int:
+        """The child shares the attention rows of its parent. Nothing is copied."""
+        self._sequences.check_cut(seq, snapshot)
+        child = self._sequences.open()
+        rows = self._rows[seq].family.fork(self._rows[seq], snapshot.n_tokens)
+        shared = iter(rows.family.caches)
+        self._rows[child] = rows
+        self._caches[child] = [own if _is_recurrent(own) else next(shared) for own in self._model.make_cache()]
+        self._put_back(child, snapshot)
+        self._sequences.cut(child, snapshot)
+        return child
+
+    def rows_bytes(self) -> int:
+        """Bytes of attention rows in memory: shared ones once, with the room that the cache objects keep ahead."""
+        return sum(family.n_bytes for family in {rows.family for rows in self._rows.values()})
+
+    def shutdown(self) -> None:
+        self._caches.clear()
+        self._rows.clear()
+        self._model = self._logits = None
+        self._mx.clear_cache()
+
+    def _put_back(self, seq: int, snapshot: Snapshot) -> None:
+        """Recurrent references as they were, attention rows cut. Lengths and padding of batches are never set here."""
+        self._rows[seq].family.cut(self._rows[seq], snapshot.n_tokens)
+        recurrent = (cache for cache in self._caches[seq] if _is_recurrent(cache))
+        for cache, state in zip(recurrent, snapshot.state, strict=True):
+            cache.cache = list(state)
+
+    def _forward(self, seq: int, tokens: Sequence[int], n_drawn: int = 1) -> Any:
+        """One pass; logits of the last `n_drawn` tokens. A whole chunk's would take gigabytes at a real vocabulary."""
+        text, caches, rows = self._model.language_model, self._caches[seq], self._rows[seq]
+        rows.family.seat(rows)
+        hidden = text.model(self._mx.array([tokens]), cache=caches)[0, -n_drawn:]
+        logits = text.model.embed_tokens.as_linear(hidden) if text.args.tie_word_embeddings else text.lm_head(hidden)
+        self._mx.eval(logits, [_held(cache) for cache in caches])
+        rows.family.grew(rows, len(tokens))
+        self.n_evaluated += len(tokens)
+        return logits
+
+    def _draws(self, draft: Sequence[int], drawing: _Drawing) -> tuple[int, ...]:
+        """What is drawn along the draft, from the last logits. Greedy: all at once, not a wait for each."""
+        mx = self._mx
+        best = mx.argmax(self._logits, axis=-1)
+        is_finite = mx.all(mx.isfinite(self._logits))
+        mx.eval(best, is_finite)
+        if not is_finite.item():
+            raise ModelBroken("the model's logits are not numbers")
+        if (constraint := drawing.constraint) is not None:
+            return drawn_along(draft, lambda n: self._draw_masked(self._logits[n], drawing, constraint))
+        if drawing.sampling.temperature <= 0:
+            return drawn_along(draft, best.tolist().__getitem__)
+        return drawn_along(draft, lambda n: int(self._draw(self._logits[n], drawing).item()))
+
+    def _draw_masked(self, row: Any, drawing: _Drawing, constraint: Constraint) -> int:
+        mx = self._mx
+        row = mx.where(mx.array(memoryview(constraint.mask())), row, -mx.inf)
+        drawn = mx.argmax(row) if drawing.sampling.temperature <= 0 else self._draw(row, drawing)
+        token = int(drawn.item())
+        constraint.accept(token)
+        return token
+
+    def _draw(self, row: Any, drawing: _Drawing) -> Any:
+        """An exact draw. The filters look at the distribution before the temperature."""
+        mx, sampling, logits = self._mx, drawing.sampling, row.astype(self._mx.float32)
+        drawing.key, key = mx.random.split(drawing.key)
+        order = mx.argsort(-logits)
+        ranked = logits[order] - logits[order[0]]
+        rank = mx.arange(ranked.size)
+        keep = rank < (sampling.top_k or ranked.size)
+        if sampling.top_p < 1:
+            p = mx.softmax(mx.where(keep, ranked, -mx.inf))
+            keep &= mx.cumsum(p) - p < sampling.top_p
+        if sampling.min_p > 0:
+            keep &= mx.exp(ranked) >= sampling.min_p
+        scaled = ranked / max(sampling.temperature, _MIN_TEMPERATURE)
+        return order[mx.random.categorical(mx.where(keep | (rank == 0), scaled, -mx.inf), key=key)]
+
+    def _warm_up(self) -> tuple[int, int]:
+        """Bytes of one attention row and of one snapshot, measured; and the first look at the logits."""
+        seq = self.open()
+        self.evaluate(seq, [0])
+        self.sample(seq, self.sampler(Sampling()))
+        rows = [cache for cache in self._caches[seq] if not _is_recurrent(cache)]
+        row_bytes = sum((cache.keys.nbytes + cache.values.nbytes) // cache.keys.shape[2] for cache in rows)
+        snapshot_bytes = self.snapshot(seq).n_bytes
+        self.close(seq)
+        return row_bytes, snapshot_bytes
+
+
+def _has_metal() -> bool:
+    return sys.platform == "darwin" and platform.machine() == "arm64"
+
+
+def _import_engine() -> tuple[Any, Any]:
+    """mlx and mlx-lm's loader. mlx-lm lowers the limit of open files for the whole process, and fails where it can
+    not: it is kept from trying, because a lowered hard limit can not be raised again without privilege."""
+    if not _has_metal():
+        os.environ.setdefault("MLX_DISABLE_COMPILE", "1")  # else g++ runs for seconds per kernel
+    try:
+        import resource
+    except ImportError as error:
+        raise EngineUnavailable("MLX does not run on this system") from error
+    set_limit = resource.setrlimit
+    resource.setrlimit = lambda *_: None
+    try:
+        import mlx.core as mx
+        from mlx_lm.utils import load_model
+
+        from inference.backends import mlx_scan
+    finally:
+        resource.setrlimit = set_limit
+    mlx_scan.install()
+    return mx, load_model
+
+
+def _load(mx: Any, load_model: Any, path: Path) -> tuple[Any, dict[str, Any]]:
+    """The model, its weights in memory. Off Metal in fp32: half precision mixtures fail or are imprecise there."""
+    mx.set_cache_limit(_FREED_BYTES_KEPT)
+    if mx.metal.is_available():
+        mx.set_wired_limit(mx.device_info()["max_recommended_working_set_size"])
+    try:
+        model, config = load_model(path, lazy=True)
+        if not mx.metal.is_available():
+            model.set_dtype(mx.float32)
+        mx.eval(model.parameters())
+        if not mx.metal.is_available():
+            _store_by_column(mx, model)
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
+        raise ModelBroken(f"mlx-lm does not load {path.name}: {type(error).__name__}: {error}") from error
+    unknown = {type(cache).__name__ for cache in model.make_cache()} - {"ArraysCache", "KVCache"}
+    if unknown:
+        raise ModelBroken(f"the model keeps its state in {', '.join(sorted(unknown))}, which is not supported")
+    return model, config
+
+
+def _store_by_column(mx: Any, model: Any) -> None:
+    """The BLAS of MLX's processor builds takes twice as long on `x @ weight.T` where the rows of `weight` lie in order,
+    so its columns do. Doubles prefill there."""
+    from mlx.nn import Linear
+    from mlx_lm.models.switch_layers import SwitchLinear
+
+    for module in model.modules():
+        if isinstance(module, Linear | SwitchLinear):
+            by_column = mx.contiguous(module.weight.swapaxes(-1, -2))
+            mx.eval(by_column)
+            module.weight = by_column.swapaxes(-1, -2)
+
+
+def _is_recurrent(cache: Any) -> bool:
+    return hasattr(cache, "cache")  # ArraysCache; a KVCache has keys and values
+
+
+def _held(cache: Any) -> list[Any]:
+    """What a cache object holds after an evaluation."""
+    return list(cache.cache) if _is_recurrent(cache) else [cache.keys, cache.values]
+
+
+def _arrays(tree: Any) -> list[Any]:
+    """The arrays in nested dicts, lists and tuples; None where a state is still empty."""
+    if tree is None:
+        return []
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, list | tuple):
+        return [tree]
+    return [array for branch in tree for array in _arrays(branch)]

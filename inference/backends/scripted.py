@@ -1,0 +1,214 @@
+"""A backend that says what a test tells it to, counts what is asked of it and holds its caller to the contract.
+
+No model, no randomness, no time: a test that needs an order of events hands in a `hook` that waits on its own gates.
+Attention rows are counted as a real engine counts them, shared ones once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inference.backends.base import EngineSettings, ModelInfo, Snapshot, Tokenizer
+from inference.backends.sequences import Sequences, allowed, drawn_along
+from inference.errors import QueueFull
+from inference.generation import Constraint, Sampling
+
+Script = Callable[[tuple[int, ...]], int]  # all ids of a sequence -> the next one
+Hook = Callable[[str], None]  # called at the start of "evaluate" and "sample", on the caller's thread
+
+_CONTROL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+)
+CONTROL_IDS = {text: 256 + i for i, text in enumerate(_CONTROL)}
+_END_IDS = frozenset(CONTROL_IDS[text] for text in ("<|endoftext|>", "<|im_end|>", "<|fim_pad|>"))
+_SNAPSHOT_BYTES = 1000
+_CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+class ByteTokenizer:
+    """One id per byte, and Qwen's control tokens."""
+
+    chat_template: str | None = _CHAT_TEMPLATE
+
+    def encode(self, text: str, *, parse_special: bool) -> list[int]:
+        if not parse_special:
+            return list(text.encode("utf-8", "replace"))
+        found = [(text.index(control), control) for control in _CONTROL if control in text]
+        if not found:
+            return self.encode(text, parse_special=False)
+        at, control = min(found)
+        rest = self.encode(text[at + len(control) :], parse_special=True)
+        return [*self.encode(text[:at], parse_special=False), CONTROL_IDS[control], *rest]
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+
+def answers(table: Mapping[str, str]) -> Script:
+    """A script from a table: where a sequence ends with a key and a part of its answer, the answer goes on.
+
+    The longest such ending wins. After the answer, and where nothing fits, comes the end of the turn.
+    """
+    tokenizer = ByteTokenizer()
+    rows = [tuple(tuple(tokenizer.encode(t, parse_special=True)) for t in row) for row in table.items()]
+    end = CONTROL_IDS["<|im_end|>"]
+
+    def script(tokens: tuple[int, ...]) -> int:
+        best, said = 0, end
+        for key, answer in rows:
+            for n in range(len(answer) + 1):
+                ending = key + answer[:n]
+                if len(ending) > best and tokens[-len(ending) :] == ending:
+                    best, said = len(ending), (*answer, end)[n]
+        return said
+
+    return script
+
+
+@dataclass(slots=True)
+class Calls:
+    """What was asked for. `evaluated` has the number of tokens of each call."""
+
+    evaluated: list[int] = field(default_factory=list)
+    samples: int = 0
+    snapshots: int = 0
+    restores: int = 0
+    forks: int = 0
+    opens: int = 0
+    closes: int = 0
+    is_shut_down: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """One token's attention row; forks share it."""
+
+    token: int
+
+
+class ScriptedBackend:
+    """Holds token ids where a real engine holds state."""
+
+    def __init__(self, script: Script, settings: EngineSettings | None = None, hook: Hook = lambda _name: None) -> None:
+        settings = settings or EngineSettings()
+        self.tokenizer: Tokenizer = ByteTokenizer()
+        self.calls = Calls()
+        self._script = script
+        self._hook = hook
+        self._rows: dict[int, list[_Row]] = {}
+        self.info = ModelInfo(
+            name="scripted",
+            engine="scripted",
+            n_ctx=settings.n_ctx,
+            n_cells=settings.n_cells,
+            n_vocab=256 + len(_CONTROL),
+            end_ids=_END_IDS,
+            max_sequences=settings.max_sequences,
+            weight_bytes=0,
+            row_bytes=1,
+            snapshot_bytes=_SNAPSHOT_BYTES,
+        )
+        self._sequences = Sequences(settings.max_sequences, settings.n_ctx, self.info.n_vocab)
+
+    def open(self) -> int:
+        self.calls.opens += 1
+        return self._open()
+
+    def close(self, seq: int) -> None:
+        self.calls.closes += 1
+        self._sequences.close(seq)
+        del self._rows[seq]
+
+    @property
+    def n_evaluated(self) -> int:
+        return sum(self.calls.evaluated)
+
+    def evaluate(self, seq: int, tokens: Sequence[int]) -> None:
+        self._append(seq, tokens)
+        self._sequences.grew(seq, len(tokens))
+
+    def _append(self, seq: int, tokens: Sequence[int]) -> None:
+        self._hook("evaluate")
+        self._sequences.admit(seq, tokens)
+        held = len({row for rows in self._rows.values() for row in rows})
+        if held + len(tokens) > self.info.n_cells:
+            raise QueueFull(f"no room for {len(tokens)} more tokens in {self.info.n_cells} rows")
+        self.calls.evaluated.append(len(tokens))
+        self._rows[seq] += map(_Row, tokens)
+
+    def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> Constraint | None:
+        return constraint
+
+    def sample(self, seq: int, sampler: Constraint | None) -> int:
+        self._sequences.check_logits(seq)
+        return self._say(self._tokens(seq), sampler)
+
+    def step(self, seq: int, token: int, draft: Sequence[int], sampler: Constraint | None) -> tuple[int, ...]:
+        """A miss costs nothing here: there is no state to go back to."""
+        draft = allowed(draft, sampler)
+        self._append(seq, (token, *draft))
+        tokens = self._tokens(seq)
+        n_before = len(tokens) - len(draft)
+        drawn = drawn_along(draft, lambda n: self._say(tokens[: n_before + n], sampler))
+        del self._rows[seq][n_before + len(drawn) - 1 :]
+        self._sequences.drew(seq, len(drawn))
+        return drawn
+
+    def _say(self, tokens: tuple[int, ...], constraint: Constraint | None) -> int:
+        """What the script says; where the constraint forbids that, the smallest id that it allows."""
+        self._hook("sample")
+        self.calls.samples += 1
+        token = self._script(tokens)
+        if constraint is not None:
+            mask = constraint.mask()
+            token = token if mask[token] else next(i for i, may in enumerate(mask) if may)
+            constraint.accept(token)
+        return token
+
+    def snapshot(self, seq: int) -> Snapshot:
+        self.calls.snapshots += 1
+        tokens = self._tokens(seq)
+        return Snapshot(len(tokens), _SNAPSHOT_BYTES, tokens)
+
+    def restore(self, seq: int, snapshot: Snapshot) -> None:
+        self.calls.restores += 1
+        self._check_origin(seq, snapshot)
+        del self._rows[seq][snapshot.n_tokens :]
+        self._sequences.cut(seq, snapshot)
+
+    def fork(self, seq: int, snapshot: Snapshot) -> int:
+        self.calls.forks += 1
+        self._check_origin(seq, snapshot)
+        child = self._open()
+        self._rows[child] = self._rows[seq][: snapshot.n_tokens]
+        self._sequences.cut(child, snapshot)
+        return child
+
+    def shutdown(self) -> None:
+        self.calls.is_shut_down = True
+        self._rows.clear()
+
+    def _open(self) -> int:
+        seq = self._sequences.open()
+        self._rows[seq] = []
+        return seq
+
+    def _tokens(self, seq: int) -> tuple[int, ...]:
+        self._sequences.length(seq)
+        return tuple(row.token for row in self._rows[seq])
+
+    def _check_origin(self, seq: int, snapshot: Snapshot) -> None:
+        """Stricter than a real engine can be: the snapshot must have been taken on these very tokens."""
+        self._sequences.check_cut(seq, snapshot)
+        if self._tokens(seq)[: snapshot.n_tokens] != snapshot.state:
+            raise RuntimeError(f"the snapshot at {snapshot.n_tokens} was not taken on what sequence {seq} holds")

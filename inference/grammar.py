@@ -1,0 +1,269 @@
+"""What may be sampled next: grammars as frozen values, compiled by llguidance to a constraint on one answer's tokens.
+
+The only module that knows llguidance. Knows no engine and no HTTP.
+
+An answer under `EditBlocks` is one or more blocks, with nothing between them:
+
+    path/to/file.py
+    <<<<<<< SEARCH
+    a run of whole lines of that file, which stands there exactly once
+    =======
+    any lines
+    >>>>>>> REPLACE
+
+SEARCH has LF line ends whatever the file has, and a file's last line counts as whole without one: whoever applies a
+block compares lines. Lines that read like a marker (`is_marker`) are neither searched nor written, so that an answer
+splits in one way only. Each run is unique in the text given here; two blocks may still meet.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import llguidance
+
+from inference.backends.base import Tokenizer
+from inference.errors import BadRequest, QueueFull
+from inference.generation import Constraint
+from inference.line_runs import unique_runs
+
+SEARCH, DIVIDE, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
+MAX_BLOCKS = 64
+MAX_BLANKS = 200  # spaces and tabs in a row of a replacement: unbounded white space lets a weak model loop
+MAX_BLANK_LINES = 8
+MAX_LINES = 20_000  # of all files together: three to four seconds of compiling
+_MESSAGE_CHARS = 300
+_STACK_BYTES = 256 << 20  # llguidance follows a chain of rules by recursion, 7 KB each, and ends the process beyond
+_starting = threading.Lock()  # the size of a new thread's stack is a setting of the process
+_QUOTED = re.compile(r"\n *\d+ \| |\u27e6")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_LIMITS = llguidance.LLParserLimits(verbose_errors=False)
+_MANY_LINES = llguidance.LLParserLimits(
+    max_items_in_row=50_000, step_max_items=500_000, max_grammar_size=2_000_000, verbose_errors=False
+)
+BUILD_S = 20  # llguidance's own limits let some regular expressions run for minutes, and nothing can stop them
+_builders = threading.BoundedSemaphore(2)  # those left behind count, or they would take every core
+# JSON as models write it, on one line. Between tokens no other white space: a weak model would loop there.
+_JSON_STYLE: dict[str, Any] = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Lark:
+    """A grammar in llguidance's dialect of Lark."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """`schema` as JSON text."""
+
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditBlocks:
+    """Search-and-replace blocks in `files`, path to text."""
+
+    files: Mapping[str, str]
+    max_blocks: int = MAX_BLOCKS
+
+
+Grammar = Lark | JsonSchema | EditBlocks
+
+
+def lines_of(text: str) -> list[str]:
+    """Without their ends (LF, CRLF or CR); a text that ends with one has no empty line after it."""
+    lines = _LINE_END.split(text)
+    return lines if lines[-1] else lines[:-1]
+
+
+def is_marker(line: str) -> bool:
+    """Not so for a longer row of equals signs: it underlines a heading in some formats."""
+    return line.startswith((SEARCH, REPLACE)) or line.rstrip(" \t") == DIVIDE
+
+
+class Compiler:
+    """One model's vocabulary. Safe to call from any thread."""
+
+    def __init__(self, tokenizer: Tokenizer, n_vocab: int, end_ids: frozenset[int]) -> None:
+        if not end_ids:
+            raise BadRequest("grammar needs a model with an end token", "grammar")
+        wrapped = llguidance.TokenizerWrapper(_Vocabulary(tokenizer, n_vocab, end_ids))
+        self._tokenizer = llguidance.LLTokenizer(wrapped, n_vocab=n_vocab, eos_token=sorted(end_ids))
+        self._n_vocab = n_vocab
+
+    def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
+        """What begins an answer. Takes milliseconds to seconds: not on the event loop."""
+        try:
+            text = _source(grammar)
+            limits = _MANY_LINES if isinstance(grammar, EditBlocks) else _LIMITS
+            matcher = _built(lambda: llguidance.LLMatcher(self._tokenizer, text, log_level=0, limits=limits))
+        except ValueError as error:
+            raise _refused(str(error)) from None
+        TokenConstraint(matcher, self._n_vocab).mask()  # a grammar without any text fails only here
+        return lambda: TokenConstraint(matcher.deep_copy(), self._n_vocab)
+
+
+class TokenConstraint:
+    """One answer's place in its grammar."""
+
+    def __init__(self, matcher: llguidance.LLMatcher, n_vocab: int) -> None:
+        self._matcher = matcher
+        self._n_vocab = n_vocab
+
+    def mask(self) -> bytes:
+        """A byte per id, zero where it may not come next. End ids may where the grammar is satisfied."""
+        mask = self._matcher.compute_logit_bias()
+        if self._matcher.is_error():
+            raise _refused(self._matcher.get_error())
+        return mask
+
+    def accept(self, token: int) -> None:
+        """`token` was drawn."""
+        if not self.is_finished and not self._matcher.consume_token(token):
+            raise _refused(self._matcher.get_error())
+
+    def allows(self, tokens: tuple[int, ...]) -> int:
+        """How many of `tokens` may come next, in this order."""
+        valid = next((i for i, token in enumerate(tokens) if not 0 <= token < self._n_vocab), len(tokens))
+        return 0 if self.is_finished else self._matcher.validate_tokens(list(tokens[:valid]))
+
+    @property
+    def is_finished(self) -> bool:
+        """Only an end token may come."""
+        return self._matcher.is_stopped()
+
+
+class _Vocabulary:
+    """The tokens as llguidance wants them; what stands for no text is special there and never sampled.
+
+    So are tags such as `<think>`: the same text can be had from plain tokens, and the tag itself means something.
+    """
+
+    bos_token_id = None
+
+    def __init__(self, tokenizer: Tokenizer, n_vocab: int, end_ids: frozenset[int]) -> None:
+        self._tokenizer = tokenizer
+        self.eos_token_id = min(end_ids)
+        pieces = [tokenizer.piece(token) for token in range(n_vocab)]
+        self.special_token_ids = [i for i, piece in enumerate(pieces) if self._is_special(i, piece, end_ids)]
+        names = {i: b"<|%d|>" % i for i in self.special_token_ids}
+        self.tokens = [names.get(i, piece) for i, piece in enumerate(pieces)]
+
+    def _is_special(self, token: int, piece: bytes, end_ids: frozenset[int]) -> bool:
+        if token in end_ids or piece in (b"", b"\xff"):  # 0xFF is llguidance's own mark, and in no UTF-8 text
+            return True
+        if not (piece.startswith(b"<") and piece.endswith(b">")):
+            return False
+        return self._tokenizer.encode(piece.decode("utf-8", "replace"), parse_special=False) != [token]
+
+    def __call__(self, text: bytes) -> list[int]:
+        return self._tokenizer.encode(text.decode("utf-8", "replace"), parse_special=False)
+
+
+def _built(make: Callable[[], llguidance.LLMatcher]) -> llguidance.LLMatcher:
+    """What `make` returns, from a thread of its own: one with a deep stack, and which can be left behind."""
+    if not _builders.acquire(timeout=BUILD_S):
+        raise QueueFull("other grammars are still being compiled")
+    result: Future[llguidance.LLMatcher] = Future()
+
+    def build() -> None:
+        try:
+            result.set_result(make())
+        except BaseException as error:  # a panic of llguidance's is no Exception
+            result.set_exception(ValueError(str(error)))
+        finally:
+            _builders.release()
+
+    with _starting:
+        before = threading.stack_size(_STACK_BYTES)
+        try:
+            threading.Thread(target=build, name="grammar", daemon=True).start()
+        finally:
+            threading.stack_size(before)
+    try:
+        return result.result(BUILD_S)
+    except TimeoutError:
+        raise BadRequest(f"grammar takes more than {BUILD_S} s to compile", "grammar") from None
+
+
+def _source(grammar: Grammar) -> str:
+    if isinstance(grammar, JsonSchema):
+        return llguidance.LLMatcher.grammar_from_json_schema(grammar.schema, overrides=_JSON_STYLE)  # type: ignore
+    text = grammar.text if isinstance(grammar, Lark) else _edit_blocks(grammar)
+    return llguidance.LLMatcher.grammar_from_lark(text)
+
+
+def _edit_blocks(grammar: EditBlocks) -> str:
+    """Lark. One rule per state of a file's automaton: what may follow the lines so far."""
+    split = {path: lines_of(text) for path, text in grammar.files.items()}
+    if (n_lines := sum(map(len, split.values()))) > MAX_LINES:
+        raise BadRequest(f"grammar has files of {n_lines} lines; at most {MAX_LINES}", "grammar")
+    names: dict[str, str] = {}
+    rules: list[str] = []
+    files: list[str] = []
+    for path, lines in split.items():
+        runs = unique_runs(lines, frozenset(filter(is_marker, lines)))
+        if not runs.steps:
+            continue
+        name = f"f{len(files)}"
+        head = _quoted(f"{_checked_path(path)}\n{SEARCH}\n")
+        files.append(name)
+        rules.append(f"{name}: {head} {name}_0 DIVIDE new REPLACE")
+        for state, ahead in runs.steps.items():
+            ways = [_way(names, line, f"{name}_{to}" if to in runs.steps else "") for line, to in ahead.items()]
+            rules.append(f"{name}_{state}: " + _optional(" | ".join(ways), state in runs.ends))
+    if not files:
+        raise BadRequest("grammar has no file with a line to search for", "grammar")
+    rules += [f"{name}: {_quoted(line + '\n')}" for line, name in names.items()]
+    return "\n".join([*_frame(files, grammar.max_blocks), *rules, ""])
+
+
+def _frame(files: list[str], max_blocks: int) -> list[str]:
+    markers = f"{DIVIDE}[ \\t]*|({SEARCH}|{REPLACE})[^\\n]*"  # as `is_marker` has it
+    blanks = f"[ \\t]{{0,{MAX_BLANKS}}}"
+    more = f' ("\\n" block){{0,{max_blocks - 1}}}' if max_blocks > 1 else ""  # its dialect has no {0,0}
+    return [
+        f'start: block{more} "\\n"?',
+        "block: " + " | ".join(files),
+        f"new: BLANK{{0,{MAX_BLANK_LINES}}} (TEXT BLANK{{0,{MAX_BLANK_LINES}}})*",
+        f"DIVIDE: {_quoted(DIVIDE + '\n')}",
+        f"REPLACE: {_quoted(REPLACE)}",
+        f"BLANK: /{blanks}\\n/",
+        f"TEXT: /({blanks}[^ \\t\\n\\r])+{blanks}\\n/ & ~/({markers})\\n/",
+    ]
+
+
+def _way(names: dict[str, str], line: str, rest: str) -> str:
+    name = names.setdefault(line, f"L{len(names)}")
+    return f"{name} {rest}".rstrip()
+
+
+def _optional(rule: str, may_end: bool) -> str:
+    return f"({rule})?" if may_end else rule
+
+
+def _checked_path(path: str) -> str:
+    if not path.strip() or is_marker(path) or _LINE_END.search(path):
+        raise BadRequest("grammar has a path that is blank, a marker or more than one line", "grammar")
+    return path
+
+
+def _quoted(text: str) -> str:
+    """A Lark string that matches just this text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRequest("grammar has half of a surrogate pair in a file or path", "grammar") from None
+    return json.dumps(text)
+
+
+def _refused(message: str) -> BadRequest:
+    """llguidance's own words, on one line, without what it quotes of the grammar and lists of the vocabulary."""
+    words = " ".join(_QUOTED.split(message)[0].split())
+    return BadRequest(f"grammar is refused: {words[:_MESSAGE_CHARS]}", "grammar")

@@ -1,0 +1,201 @@
+"""Request bodies -> frozen requests, every field checked. Knows no tokenizer: text stays text here."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from inference.chat import Message, Role
+from inference.errors import BadRequest
+from inference.generation import Priority, Sampling
+from inference.grammar import Grammar
+from inference.wire.fields import Fields, Real, Whole
+from inference.wire.grammars import grammar
+
+TEMPERATURE = Real(default=1.0, low=0, high=2)
+TOP_P = Real(default=1.0, low=0, high=1, open_low=True)
+MIN_P = Real(default=0.0, low=0, high=1)
+TOP_K = Whole(default=0, low=-1, high=1_000_000)  # -1 and 0: no limit, as vLLM and llama-server have it
+SEED = Whole(default=None, low=-(2**63), high=2**63 - 1)
+MAX_TOKENS = Whole(default=None, low=0, high=10_000_000)  # no context is longer; the scheduler knows this model's
+N = Whole(default=1, low=1, high=1)
+DEFAULT_COMPLETION_TOKENS = 16  # OpenAI's
+MAX_STOPS = 16
+MAX_STOP_CHARS = 256
+MAX_STOP_IDS = 64
+MAX_MARKS = 256
+MAX_NAME_CHARS = 256
+SEED_SPAN = 2**32  # engines take 32 bits
+
+PRIORITIES = {
+    "typing": Priority.TYPING,
+    "action": Priority.ACTION,
+    "refactor": Priority.REFACTOR,
+    "warm-up": Priority.WARMUP,
+}
+
+ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What completions and chat share. `max_tokens` and `seed` are None where the request leaves them open."""
+
+    model: str | None
+    max_tokens: int | None
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    seed: int | None
+    stop: tuple[str, ...]
+    stop_ids: frozenset[int]
+    prediction: str  # what the answer will largely repeat
+    stream: bool
+    counts: bool  # usage in every streamed part, not only in the last
+    priority: Priority
+    client: str
+    return_tokens: bool
+    grammar: Grammar | None = None  # the form that the answer must have
+
+    def sampling(self, random_seed: int) -> Sampling:
+        """How to draw; `random_seed` is used where the request names none."""
+        seed = random_seed if self.seed is None else self.seed
+        return Sampling(self.temperature, self.top_p, self.top_k, self.min_p, seed % SEED_SPAN)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """`prompt` as text, in which control tokens are recognised, or as token ids, which alone carry marks."""
+
+    prompt: str | tuple[int, ...]
+    cache_marks: tuple[int, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A last message of the assistant's is the beginning of the answer."""
+
+    messages: tuple[Message, ...]
+    enable_thinking: bool
+    options: Options
+
+
+def completion(fields: Fields, n_vocab: int) -> CompletionRequest:
+    prompt = _prompt(fields, n_vocab)
+    marks = fields.ints("cache_marks", 0, len(prompt))
+    if marks and isinstance(prompt, str):
+        raise fields.refuse("cache_marks", "needs a prompt of token ids: offsets count tokens")
+    if len(marks) > MAX_MARKS:
+        raise fields.refuse("cache_marks", f"must hold at most {MAX_MARKS} offsets")
+    if any(a >= b for a, b in pairwise(marks)):
+        raise fields.refuse("cache_marks", "must ascend")
+    if fields.flag("echo", False):
+        raise fields.refuse("echo", "is not supported")
+    limit = fields.whole("max_tokens", MAX_TOKENS)
+    limit = DEFAULT_COMPLETION_TOKENS if limit is None else limit
+    return CompletionRequest(prompt, marks, _options(fields, limit, n_vocab))
+
+
+def chat(fields: Fields, n_vocab: int) -> ChatRequest:
+    messages = tuple(_message(each) for each in fields.objects("messages"))
+    kwargs = fields.inner("chat_template_kwargs")  # other keys would be a way to put text into the template: ignored
+    limit = fields.whole("max_completion_tokens", MAX_TOKENS)
+    limit = fields.whole("max_tokens", MAX_TOKENS) if limit is None else limit
+    return ChatRequest(messages, kwargs.flag("enable_thinking", False), _options(fields, limit, n_vocab))
+
+
+def tokenize(fields: Fields) -> tuple[str, bool]:
+    """(content, parse_special). Control tokens are recognised unless refused, as llama-server does."""
+    return fields.text("content"), fields.flag("parse_special", True)
+
+
+def detokenize(fields: Fields, n_vocab: int) -> tuple[int, ...]:
+    if fields.get("tokens") is None:
+        raise fields.refuse("tokens", "must be a list of integers")
+    return fields.ints("tokens", 0, n_vocab - 1)
+
+
+def _prompt(fields: Fields, n_vocab: int) -> str | tuple[int, ...]:
+    value = fields.get("prompt")
+    if not isinstance(value, str | list):
+        raise fields.refuse("prompt", "must be a string or a list of token ids")
+    if not value:
+        raise fields.refuse("prompt", "must not be empty")
+    if isinstance(value, str):
+        return fields.checked_text("prompt", value)
+    return fields.ints("prompt", 0, n_vocab - 1)
+
+
+def _message(fields: Fields) -> Message:
+    role = fields.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise fields.refuse("role", "must be one of " + ", ".join(ROLES))
+    return Message(ROLES[role], _content(fields))
+
+
+def _content(fields: Fields) -> str:
+    """A string, or a list of text parts."""
+    if not isinstance(fields.get("content"), list):
+        return fields.text("content")
+    parts = fields.objects("content")
+    if any(part.get("type") != "text" for part in parts):
+        raise fields.refuse("content", "must hold parts of type text only")
+    return "".join(part.text("text") for part in parts)
+
+
+def _options(fields: Fields, max_tokens: int | None, n_vocab: int) -> Options:
+    fields.whole("n", N)
+    streaming = fields.inner("stream_options")
+    streaming.flag("include_usage", True)  # the last part always has it
+    stop_ids = fields.ints("stop_token_ids", 0, n_vocab - 1)
+    if len(stop_ids) > MAX_STOP_IDS:
+        raise fields.refuse("stop_token_ids", f"must hold at most {MAX_STOP_IDS} ids")
+    top_k = fields.whole("top_k", TOP_K) or 0
+    seed = fields.whole("seed", SEED)
+    return Options(
+        model=fields.text("model", max_chars=MAX_NAME_CHARS) if fields.get("model") is not None else None,
+        max_tokens=max_tokens,
+        temperature=fields.real("temperature", TEMPERATURE),
+        top_p=fields.real("top_p", TOP_P),
+        top_k=max(top_k, 0),
+        min_p=fields.real("min_p", MIN_P),
+        seed=None if seed == -1 else seed,  # -1: a random one, as llama-server has it
+        stop=_stop(fields),
+        stop_ids=frozenset(stop_ids),
+        prediction=_prediction(fields.inner("prediction")),
+        stream=fields.flag("stream", False),
+        counts=streaming.flag("continuous_usage_stats", False),
+        priority=_priority(fields),
+        client=fields.text("user", "", MAX_NAME_CHARS),
+        return_tokens=fields.flag("return_tokens", False),
+        grammar=grammar(fields),
+    )
+
+
+def _prediction(fields: Fields) -> str:
+    """OpenAI's predicted output: `{"type": "content", "content": text or text parts}`. Only a hint, however wrong."""
+    if fields.get("content") is None:
+        return ""
+    if fields.text("type", "content") != "content":
+        raise fields.refuse("type", "must be content")
+    return _content(fields)
+
+
+def _stop(fields: Fields) -> tuple[str, ...]:
+    value = fields.get("stop")
+    if value is None:
+        return ()
+    items = value if isinstance(value, list) else [value]
+    if len(items) > MAX_STOPS:
+        raise fields.refuse("stop", f"must hold at most {MAX_STOPS} strings")
+    stops = tuple(fields.checked_text("stop", item, MAX_STOP_CHARS) for item in items)
+    if "" in stops:
+        raise fields.refuse("stop", "must not hold an empty string")
+    return stops
+
+
+def _priority(fields: Fields) -> Priority:
+    name = fields.text("priority", "action")
+    if name not in PRIORITIES:
+        raise BadRequest("priority must be one of " + ", ".join(PRIORITIES), "priority")
+    return PRIORITIES[name]

@@ -1,0 +1,75 @@
+"""Which other files matter at this cursor, best first, no ties.
+
+Today: the open documents, most recently edited first. Does not know budgets, prompts or the disk.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from qwen_lsp.text.document import Document, clean
+from qwen_lsp.text.snapshot import Snapshot
+
+# Beyond this a file is data or generated, and reading it at each key would be felt.
+HUGE_CHARS = 1_000_000
+# Names that hold credentials, whatever the folder. Compared in lower case.
+SECRET_NAMES = re.compile(
+    r"\.env(\..+)?|.*\.env|.*\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg)|id_(rsa|dsa|ecdsa|ed25519)(\..+)?"
+    r"|\.(netrc|pgpass|npmrc|pypirc|htpasswd|git-credentials)|_netrc|(.*[._-])?(credentials|secrets?)"
+    r"|(.*[._-])?(credentials|secrets?)\.(json|ya?ml|toml|ini|cfg|conf|txt|xml|csv|properties|plist|b64|enc)"
+    r"|.*\.tfvars|.*\.tfstate(\.backup)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file worth showing to the model. `path` is what it is called there, `opened` its place in the opening order."""
+
+    path: str
+    text: str
+    opened: int
+
+
+def rank(snapshot: Snapshot, uri: str) -> Iterator[Candidate]:
+    """The other open documents that may be shown, best first. Each is looked at only when it is asked for."""
+    opened = {other: number for number, other in enumerate(snapshot.documents)}
+    recent = {other: number for number, other in enumerate(snapshot.recent)}
+    order = sorted(opened, key=lambda other: (recent.get(other, len(recent)), opened[other]))
+    for other in order:
+        document = snapshot.documents[other]
+        if other != uri and excluded(document) is None and not document.text.isspace() and document.text:
+            yield Candidate(shown_path(other, snapshot.roots), shown_text(document.text), opened[other])
+
+
+def shown_text(text: str) -> str:
+    """The text as a model reads it: lines ended by LF."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def excluded(document: Document) -> str | None:
+    """Why this file never reaches a prompt, or None."""
+    name = path_of(document.uri).rsplit("/", 1)[-1]
+    if SECRET_NAMES.fullmatch(name.lower()):
+        return f"{name} looks like a file with secrets"
+    if len(document.text) > HUGE_CHARS:
+        return f"{name} is too big ({len(document.text):,} characters; the limit is {HUGE_CHARS:,})"
+    if "\0" in document.text:
+        return f"{name} is binary"
+    return None
+
+
+def path_of(uri: str) -> str:
+    """The path in a uri, with forward slashes; what is not a file keeps its own spelling."""
+    return unquote(urlsplit(uri).path) or uri
+
+
+def shown_path(uri: str, roots: tuple[Path, ...]) -> str:
+    """What the file is called in a prompt: below its root where it has one, else its bare name."""
+    path = clean(path_of(uri))
+    for root in roots:
+        prefix = root.as_posix().rstrip("/") + "/"
+        if path.startswith(prefix):
+            return path[len(prefix) :]
+    return path.rsplit("/", 1)[-1]

@@ -1,0 +1,222 @@
+"""One daemon's HTTP interface: prompts as token ids, answers as server-sent events.
+
+Knows the wire and nothing else: not how a daemon is found, when to retry, what a prompt means.
+"""
+
+import asyncio
+import json
+import os
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+
+from qwen_lsp.engine.tokens import TokenCache
+from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused
+from qwen_lsp.prompt.segments import Control, Prompt, Segment
+
+CONNECT_TIMEOUT_S = 2.0  # a local socket either takes us or is dead
+READ_TIMEOUT_S = 180.0  # between two pieces; a cold prefill on a slow CPU says nothing for long
+LOAD_TIMEOUT_S = 900.0  # twenty gigabytes from a slow disk
+LOAD_POLL_S = 0.2
+POOL_TIMEOUT_S = 10.0
+MAX_CONNECTIONS = 16
+
+WINDOW = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"  # groups this window's jobs for fairness
+
+Priority = Literal["typing", "action", "refactor", "warm-up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation, greedy."""
+
+    prompt: Prompt
+    max_tokens: int
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next characters of an answer, and when they came, counted from the request."""
+
+    text: str
+    at_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and milliseconds of one request.
+
+    What only the daemon knows is None where the stream was closed before the daemon's last word.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int | None
+    completion_tokens: int
+    evaluated_tokens: int | None
+    engine_ms: float
+
+
+class Daemon:
+    """A connection to one daemon. Its methods raise httpx.TransportError where the connection fails."""
+
+    def __init__(self, socket: str, tokens: TokenCache | None = None) -> None:
+        self._tokens = tokens if tokens is not None else TokenCache()
+        self._model = ""
+        self._n_streams = 0
+        self._closing = False
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+        self._client = httpx.AsyncClient(
+            # No TLS on a local socket: without `verify=False` httpx reads all root certificates first, 0.1 s.
+            transport=httpx.AsyncHTTPTransport(uds=socket, limits=limits, verify=False),
+            base_url="http://daemon",
+            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=POOL_TIMEOUT_S),
+            trust_env=False,  # no proxy stands between two processes
+        )
+
+    async def close(self) -> None:
+        """Let go; streams that still run end first, each with its own error or result."""
+        self._closing = True
+        if self._n_streams == 0:
+            await self._client.aclose()
+
+    async def wait_until_loaded(self, progress: Callable[[str], None]) -> str:
+        """The model's name, once it is in memory."""
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                while True:
+                    answer = await self._client.get("/v1/models")
+                    if answer.status_code != 503:
+                        break
+                    progress(_problem(answer).message)
+                    await asyncio.sleep(LOAD_POLL_S)
+        except TimeoutError as error:
+            raise EngineLoading(f"the model was not loaded within {LOAD_TIMEOUT_S:.0f} s") from error
+        if answer.status_code != 200:
+            raise _problem(answer)
+        self._model = str(_field(answer, "data")[0]["id"])
+        return self._model
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
+        """What is known of the counts at once, the answer's pieces, then all counts."""
+        if self._client.is_closed:
+            raise httpx.ConnectError("let go of already")
+        self._n_streams += 1
+        try:
+            async with aclosing(self._answer(request)) as items:
+                async for item in items:
+                    yield item
+        finally:
+            self._n_streams -= 1
+            if self._closing:
+                await self.close()
+
+    async def _answer(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
+        ids, marks = await self._ids(request.prompt)
+        body = {
+            "model": self._model,
+            "prompt": ids,
+            "cache_marks": marks,
+            "max_tokens": request.max_tokens,
+            "temperature": 0,
+            "stop": list(request.prompt.stop),
+            "stop_token_ids": await self._stop_ids(request.prompt),
+            "priority": request.priority,
+            "user": WINDOW,
+            "stream": True,
+            "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+        }
+        begun = time.perf_counter()
+        yield Usage(len(ids), None, 0, None, 0.0)
+        async with self._client.stream("POST", "/v1/completions", json=body) as answer:
+            if answer.status_code != 200:
+                await answer.aread()
+                raise _problem(answer)
+            async for line in answer.aiter_lines():
+                for item in _items(line, begun):
+                    yield item
+
+    async def _ids(self, prompt: Prompt) -> tuple[list[int], list[int]]:
+        """The prompt as token ids, and its marks as offsets into them."""
+        ids: list[int] = []
+        places = [0]
+        for segment in prompt.segments:
+            found = await self._tokens.ids(segment, self._ids_of)
+            if isinstance(segment, Control) and len(found) != 1:
+                raise EngineRefused(f"the model does not know the control token {segment.token}")
+            ids += found
+            places.append(len(ids))
+        return ids, sorted({places[mark] for mark in prompt.marks})
+
+    async def _stop_ids(self, prompt: Prompt) -> list[int]:
+        """The ids of the control tokens that end the answer; those that the model does not have end nothing."""
+        found: list[int] = []
+        for token in prompt.stop_controls:
+            ids = await self._tokens.ids(Control(token), self._ids_of)
+            found += ids if len(ids) == 1 else []
+        return found
+
+    async def _ids_of(self, segment: Segment) -> list[int]:
+        control = isinstance(segment, Control)
+        text = segment.token if isinstance(segment, Control) else segment.text
+        answer = await self._client.post("/tokenize", json={"content": text, "parse_special": control})
+        if answer.status_code != 200:
+            raise _problem(answer)
+        tokens: list[int] = _field(answer, "tokens")
+        return tokens
+
+
+def _items(line: str, begun: float) -> list[Piece | Usage]:
+    """What one line of the event stream says."""
+    if not line.startswith("data:"):
+        return []
+    data = line.removeprefix("data:").strip()
+    if data == "[DONE]":
+        return []
+    now_ms = (time.perf_counter() - begun) * 1000
+    try:
+        event = json.loads(data)
+        if "error" in event:
+            raise EngineLost(str(event["error"]["message"]))
+        choices = event.get("choices") or [{}]
+        text = choices[0].get("text") or ""
+        # The counts first: whoever leaves at a piece has heard what it cost.
+        found: list[Piece | Usage] = [_usage(event["usage"], now_ms)] if event.get("usage") else []
+        if text:
+            found.append(Piece(str(text), now_ms))
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise EngineLost("the engine's answer is not understood") from error
+    return found
+
+
+def _usage(counts: Mapping[str, Any], now_ms: float) -> Usage:
+    details = counts.get("prompt_tokens_details") or {}
+    return Usage(
+        int(counts["prompt_tokens"]),
+        details.get("cached_tokens"),
+        int(counts["completion_tokens"]),
+        counts.get("evaluated_tokens"),
+        now_ms,
+    )
+
+
+def _field(answer: httpx.Response, name: str) -> Any:
+    try:
+        return answer.json()[name]
+    except (ValueError, TypeError, KeyError) as error:
+        raise EngineLost("the engine's answer is not understood") from error
+
+
+def _problem(answer: httpx.Response) -> EngineError:
+    """Our error for an answer that is not a success; the daemon's message is for people."""
+    try:
+        message = str(answer.json()["error"]["message"])
+    except (ValueError, TypeError, KeyError):
+        message = f"the engine answered with status {answer.status_code}"
+    kinds: dict[int, type[EngineError]] = {503: EngineLoading, 429: EngineBusy}
+    return kinds.get(answer.status_code, EngineRefused if answer.status_code < 500 else EngineError)(message)

@@ -1,0 +1,82 @@
+"""Ask `python -m inference start` for the address of the shared daemon.
+
+Never imports `inference`: whatever it loads and breaks stays in another process. Does not speak HTTP.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+
+from qwen_lsp.errors import EngineMissing
+from qwen_lsp.settings import Settings
+
+# The daemon answers once its socket is there; the model may load longer. A first start compiles and unpacks.
+START_TIMEOUT_S = 120.0
+STDERR_LINES = 20  # enough for a reason; a traceback's last lines
+LINE_LIMIT_BYTES = 1 << 16
+
+Progress = Callable[[str], None]
+
+
+def start_command(settings: Settings, python: str = sys.executable) -> list[str]:
+    """The command line; what the settings leave open is the daemon's choice."""
+    # -P: the folder we run in may be a stranger's repository with a module of that name.
+    command = [python, "-P", "-m", "inference", "start", "--idle-exit", str(max(settings.idle_exit_s, 1))]
+    if settings.engine != "auto":
+        command += ["--engine", settings.engine]
+    if settings.model is not None:
+        command += ["--model", settings.model]
+    if settings.ctx is not None:
+        command += ["--ctx", str(settings.ctx)]
+    return command
+
+
+async def find_or_start(settings: Settings, progress: Progress = lambda line: None) -> str:
+    """The path of the daemon's socket. Raises EngineMissing with the daemon's own reason."""
+    return await run_start(start_command(settings), progress)
+
+
+async def run_start(command: Sequence[str], progress: Progress = lambda line: None) -> str:
+    """Run a start command to its end and read the address it prints last."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT_BYTES,
+        )
+    except OSError as error:
+        raise EngineMissing(f"the engine could not be started: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            said, complaints = await asyncio.gather(_lines(process.stdout), _lines(process.stderr, progress))
+            code = await process.wait()
+    except TimeoutError as error:
+        raise EngineMissing(f"the engine did not start within {START_TIMEOUT_S:.0f} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if code != 0:
+        raise EngineMissing(complaints[-1] if complaints else f"the engine's start ended with exit code {code}")
+    address = said[-1] if said else ""
+    if not address.startswith("unix:/"):
+        raise EngineMissing("the engine's start printed no address")
+    return address.removeprefix("unix:")
+
+
+async def _lines(stream: asyncio.StreamReader | None, each: Progress = lambda line: None) -> list[str]:
+    """The last lines of `stream`, read to its end; an over-long line is passed over."""
+    kept: list[str] = []
+    while stream is not None:
+        try:
+            line = (await stream.readline()).decode(errors="replace")
+        except ValueError:  # longer than the limit; asyncio has dropped it
+            continue
+        if not line:
+            break
+        if line.strip():
+            each(line.strip())
+            kept = [*kept[1 - STDERR_LINES :], line.strip()]
+    return kept

@@ -1,0 +1,1 @@
+"""What a user asks for: completions and actions. No LSP and no HTTP in here."""

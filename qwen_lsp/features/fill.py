@@ -1,0 +1,154 @@
+"""Ask the model what stands in a hole of a file, and take only what may be shown. No LSP, no HTTP.
+
+Shared by completion and actions: a hole is a range of one document, empty where the user types.
+"""
+
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from qwen_lsp.context.pack import pack, window_after, window_before
+from qwen_lsp.context.rank import excluded, rank, shown_path, shown_text
+from qwen_lsp.engine.client import Engine, Request, Usage
+from qwen_lsp.engine.http import Priority
+from qwen_lsp.post.completion import MAX_BLOCK_LINES, Place, enough, finish, place
+from qwen_lsp.post.syntax import sound_part
+from qwen_lsp.prompt.heal import REFUSED, RESUMED, resume
+from qwen_lsp.prompt.layouts.fim import JOINT, Hole, Question, question
+from qwen_lsp.text.document import Document
+from qwen_lsp.text.snapshot import Snapshot
+
+# Shares of the prompt, in tokens. Small while the embedded model, on a processor, is what most people start with.
+CONTEXT_TOKENS = 1024
+BEFORE_TOKENS = 1536
+AFTER_TOKENS = 512
+BUDGET_TOKENS = CONTEXT_TOKENS + BEFORE_TOKENS + AFTER_TOKENS
+HEAL_TOKENS = 8  # the letters that the model repeats before it says something new
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No answer, the reason that the user may read, and what it cost where the model was asked."""
+
+    reason: str
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What the hole is filled with, in the line ends of the file, and what it cost."""
+
+    text: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A hole, and how much may be said in it. `tail` is imagined between the hole and what stands behind it."""
+
+    document: Document
+    start: int
+    end: int
+    max_tokens: int
+    priority: Priority = "typing"
+    max_lines: int = MAX_BLOCK_LINES
+    tail: str = ""
+
+
+async def fill(snapshot: Snapshot, task: Task, engine: Engine) -> Filled | Nothing:
+    """The model's answer for the hole, cut to what fits there and parses. Raises EngineError."""
+    reason = excluded(task.document)
+    if reason is not None:
+        return Nothing(reason)
+    hole, around = surroundings(snapshot, task)
+    stop = () if around.block else ("\n",)
+    asked = question(JOINT, hole, stop=stop)
+    said = await _read(engine, task, asked, around)
+    if said.answer is None:
+        unhealed = question(JOINT, hole, heal=False, stop=stop)
+        said = said.then(await _read(engine, task, unhealed, around))
+    return _checked(task, around, said)
+
+
+def surroundings(snapshot: Snapshot, task: Task) -> tuple[Hole, Place]:
+    """What the prompt is made of, and what decides how much of the answer is shown."""
+    document, scale = task.document, _scale(snapshot, task)
+    before, after = shown_text(document.text[: task.start]), shown_text(task.tail + document.text[task.end :])
+    files = pack(rank(snapshot, document.uri), int(CONTEXT_TOKENS * scale))
+    hole = Hole(
+        shown_path(document.uri, snapshot.roots),
+        window_before(before, int(BEFORE_TOKENS * scale)),
+        window_after(after, int(AFTER_TOKENS * scale)),
+        snapshot.roots[0].name if snapshot.roots else "",
+        files,
+    )
+    return hole, place(before, after, task.max_lines)
+
+
+def _scale(snapshot: Snapshot, task: Task) -> float:
+    """How much of the budgets a context that the user set leaves."""
+    if snapshot.settings.ctx is None:
+        return 1.0
+    return min(1.0, max(0.0, (snapshot.settings.ctx - task.max_tokens - HEAL_TOKENS) / BUDGET_TOKENS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer after the typed letters; None where the model would have typed others."""
+
+    answer: str | None
+    usage: Usage
+
+    def then(self, other: "_Said") -> "_Said":
+        """`other`'s answer at the cost of both."""
+        one, two = self.usage, other.usage
+        known = one.evaluated_tokens is not None and two.evaluated_tokens is not None
+        usage = replace(
+            two,
+            completion_tokens=one.completion_tokens + two.completion_tokens,
+            evaluated_tokens=(one.evaluated_tokens or 0) + (two.evaluated_tokens or 0) if known else None,
+            engine_ms=one.engine_ms + two.engine_ms,
+        )
+        return _Said(other.answer, usage)
+
+
+async def _read(engine: Engine, task: Task, asked: Question, around: Place) -> _Said:
+    """Read until what will be shown is complete; leaving the stream cancels the rest."""
+    answer, n_pieces = "", 0
+    usage = Usage(0, None, 0, None, 0.0)
+    async with aclosing(engine.generate(_request(task, asked))) as items:
+        async for item in items:
+            if isinstance(item, Usage):
+                usage = item
+                continue
+            answer += item.text
+            n_pieces += 1
+            usage = replace(usage, completion_tokens=max(n_pieces, usage.completion_tokens), engine_ms=item.at_ms)
+            so_far = resume(answer, asked.typed)
+            if so_far.kind == REFUSED or (so_far.kind == RESUMED and enough(around, so_far.text)):
+                break
+    resumed = resume(answer, asked.typed)
+    return _Said(resumed.text if resumed.kind == RESUMED else None, usage)
+
+
+def _request(task: Task, asked: Question) -> Request:
+    return Request(asked.prompt, task.max_tokens + (HEAL_TOKENS if asked.typed else 0), task.priority)
+
+
+def _checked(task: Task, around: Place, said: _Said) -> Filled | Nothing:
+    trimmed = finish(around, said.answer or "")
+    if not trimmed.text:
+        return Nothing(trimmed.reason, said.usage)
+    document = task.document
+    text = trimmed.text.replace("\n", line_end(document.text))
+    sound = sound_part(document.language_id, document.text, task.start, task.end, text)
+    if not sound:
+        return Nothing("the suggestion would add a syntax error", said.usage)
+    return Filled(sound, said.usage)
+
+
+def line_end(text: str) -> str:
+    """How lines end in this file, judged by the first one."""
+    newline = text.find("\n")
+    if newline > 0 and text[newline - 1] == "\r":
+        return "\r\n"
+    return "\r" if newline < 0 and "\r" in text else "\n"

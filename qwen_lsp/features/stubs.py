@@ -1,0 +1,98 @@
+"""Functions that were named but not written: where their bodies are. Pure; no model, no editor."""
+
+import re
+from dataclasses import dataclass
+
+from tree_sitter import Node
+
+from qwen_lsp.post.grammars import encode, parse
+
+# language id -> the node types of a function with a body; all have it in a field named `body`
+_FUNCTIONS = {
+    "python": {"function_definition"},
+    "javascript": {"function_declaration", "method_definition", "generator_function_declaration"},
+    "rust": {"function_item"},
+    "go": {"function_declaration", "method_declaration"},
+    "java": {"method_declaration", "constructor_declaration"},
+    "c": {"function_definition"},
+}
+_SAME = {"javascriptreact": "javascript", "typescript": "javascript", "typescriptreact": "javascript", "cpp": "c"}
+
+# What stands in a body that nobody has written yet.
+_STUB = re.compile(
+    r"pass|\.\.\.|raise NotImplementedError(?:\(.*\))?|(?:todo|unimplemented)!\(.*\);?"
+    r"|throw new \w*(?:Error|Exception)\(.*\);?|panic\(.*(?:implement|todo).*\)",
+    re.DOTALL | re.IGNORECASE,
+)
+SCAN_CHARS = 400_000  # parsing more would be felt when an editor asks for actions
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """A function's name and the range that its body shall fill, in offsets."""
+
+    name: str
+    start: int
+    end: int
+
+
+def stub_at(language_id: str, text: str, start: int, end: int) -> Stub | None:
+    """The innermost function that holds the range, if its body is a stub."""
+    kinds = _FUNCTIONS.get(_SAME.get(language_id, language_id))
+    if kinds is None or len(text) > SCAN_CHARS:
+        return None
+    data = encode(text)
+    tree = parse(language_id, data)
+    if tree is None:
+        return None
+    first, last = len(encode(text[:start])), len(encode(text[:end]))
+    node = tree.root_node.descendant_for_byte_range(first, last)
+    while node is not None and node.type not in kinds:
+        node = node.parent
+    body = node.child_by_field_name("body") if node is not None else None
+    if node is None or body is None:
+        return None
+    hole = _indented_hole(body) if language_id == "python" else _braced_hole(body, data)
+    name = _name(node)
+    if hole is None or name is None:
+        return None
+    return Stub(name, len(data[: hole[0]].decode()), len(data[: hole[1]].decode()))
+
+
+def _name(function: Node) -> str | None:
+    """The function's own name; in C it hides in nested declarators."""
+    node: Node | None = function
+    while node is not None:
+        named = node.child_by_field_name("name")
+        if named is not None:
+            return _text(named)
+        node = node.child_by_field_name("declarator")
+        if node is not None and node.type in ("identifier", "field_identifier"):
+            return _text(node)
+    return None
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode(errors="replace")
+
+
+def _indented_hole(body: Node) -> tuple[int, int] | None:
+    """Python: the one stub statement; a docstring before it stays."""
+    statements = [child for child in body.named_children if child.type != "comment"]
+    if len(statements) > 1 and _text(statements[0]).lstrip("rRuU").startswith(("'", '"')):
+        statements = statements[1:]
+    if len(statements) != 1 or not _STUB.fullmatch(_text(statements[0]).strip()):
+        return None
+    return statements[0].start_byte, statements[0].end_byte
+
+
+def _braced_hole(body: Node, data: bytes) -> tuple[int, int] | None:
+    """Between the braces; the white space before the closing one stays."""
+    start, end = body.start_byte + 1, body.end_byte - 1
+    if data[body.start_byte : start] != b"{" or data[end : body.end_byte] != b"}":
+        return None
+    statements = [child for child in body.named_children if "comment" not in child.type]
+    if len(statements) > 1 or (statements and not _STUB.fullmatch(_text(statements[0]).strip())):
+        return None
+    inside = data[start:end]
+    return start, start + len(inside.rstrip()) if b"\n" in inside else end

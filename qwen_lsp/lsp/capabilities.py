@@ -1,0 +1,93 @@
+"""What the client said it can do, as a few facts, and what we then say that we can do.
+
+Knows no session. A fact is read once at `initialize`; nothing else looks into the client's capabilities.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lsprotocol import types as t
+
+from qwen_lsp.text.lines import Encoding
+
+ACTION_KINDS = (t.CodeActionKind.RefactorRewrite,)
+WHY, ACCEPTED, APPLY_ACTION = "qwen.why", "qwen.accepted", "qwen.applyAction"
+COMMANDS = (WHY, ACCEPTED, APPLY_ACTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What matters to us about the editor."""
+
+    encoding: Encoding = "utf-16"
+    inline: bool = False  # shows inline completions
+    literals: bool = False  # takes CodeAction objects, not only commands
+    resolves: bool = False  # asks for an action's edit only when it is chosen
+    disabled: bool = False  # shows why an action can not be chosen
+    document_changes: bool = False  # takes edits with versions
+    applies_edits: bool = False
+    progress: bool = False
+    configuration: bool = False  # answers workspace/configuration
+    inserts_as_is: bool = False  # can be told not to indent a completion again
+
+
+def client_of(capabilities: t.ClientCapabilities) -> Client:
+    """The facts in a client's capabilities; whatever is missing is "no"."""
+    edit = _at(capabilities, "workspace.workspace_edit")
+    resolvable = _at(capabilities, "text_document.code_action.resolve_support.properties") or ()
+    modes = _at(capabilities, "text_document.completion.completion_item.insert_text_mode_support.value_set") or ()
+    return Client(
+        encoding=choose_encoding(_at(capabilities, "general.position_encodings") or ()),
+        inline=_at(capabilities, "text_document.inline_completion") is not None,
+        literals=_at(capabilities, "text_document.code_action.code_action_literal_support") is not None,
+        resolves="edit" in resolvable and bool(_at(capabilities, "text_document.code_action.data_support")),
+        disabled=bool(_at(capabilities, "text_document.code_action.disabled_support")),
+        # Neovim takes documentChanges without saying so, as it does `resourceOperations`, which need them.
+        document_changes=bool(_at(edit, "document_changes") or _at(edit, "resource_operations")),
+        applies_edits=bool(_at(capabilities, "workspace.apply_edit")),
+        progress=bool(_at(capabilities, "window.work_done_progress")),
+        configuration=bool(_at(capabilities, "workspace.configuration")),
+        inserts_as_is=t.InsertTextMode.AsIs in modes,
+    )
+
+
+def choose_encoding(offered: Iterable[str]) -> Encoding:
+    """UTF-8 where offered, else UTF-16, which every client without a say in it uses."""
+    names = [str(getattr(name, "value", name)) for name in offered]
+    if "utf-8" in names:
+        return "utf-8"
+    if "utf-32" in names and "utf-16" not in names:
+        return "utf-32"
+    return "utf-16"
+
+
+def server_capabilities(client: Client) -> t.ServerCapabilities:
+    """What we offer this client, no more. Inline completion costs nothing to those who never ask for it."""
+    return t.ServerCapabilities(
+        position_encoding=t.PositionEncodingKind(client.encoding),
+        text_document_sync=t.TextDocumentSyncOptions(
+            open_close=True,
+            change=t.TextDocumentSyncKind.Incremental,
+            save=t.SaveOptions(include_text=False),
+        ),
+        inline_completion_provider=t.InlineCompletionOptions(),
+        completion_provider=None if client.inline else t.CompletionOptions(resolve_provider=False),
+        code_action_provider=(
+            t.CodeActionOptions(code_action_kinds=ACTION_KINDS, resolve_provider=client.resolves)
+            if client.literals
+            else True  # the options may only be sent to clients that take literals
+        ),
+        execute_command_provider=t.ExecuteCommandOptions(commands=COMMANDS),
+        workspace=t.WorkspaceOptions(
+            workspace_folders=t.WorkspaceFoldersServerCapabilities(supported=True, change_notifications=True)
+        ),
+    )
+
+
+def _at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        if value is None:
+            return None
+        value = getattr(value, name, None)
+    return value

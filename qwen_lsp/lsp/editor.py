@@ -1,0 +1,89 @@
+"""What we say to the editor unasked: messages, progress, edits to apply, questions about settings.
+
+The only sender of notifications and requests. Decides nothing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Literal
+
+from lsprotocol import types as t
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.server import LanguageServer
+
+from qwen_lsp.engine.client import Usage
+
+STATUS = "qwen/status"
+SECTION = "qwen"
+Level = Literal["error", "warning", "info"]
+_LEVELS: Mapping[Level, t.MessageType] = {
+    "error": t.MessageType.Error,
+    "warning": t.MessageType.Warning,
+    "info": t.MessageType.Info,
+}
+
+
+class Editor:
+    """The other end of the connection."""
+
+    def __init__(self, server: LanguageServer) -> None:
+        self._server = server
+        self.tracing = False  # the client wants `$/logTrace`
+
+    def trace(self, what: str, usage: Usage) -> None:
+        """One answered request, in counts and milliseconds."""
+        if self.tracing:
+            self._server.log_trace(t.LogTraceParams(message=what, verbose=json.dumps(asdict(usage))))
+
+    def status(self, params: Mapping[str, Any]) -> None:
+        """Our own notification; editors that do not know it ignore it."""
+        self._server.protocol.notify(STATUS, dict(params))
+
+    def show(self, level: Level, message: str) -> None:
+        """A message that the user sees."""
+        self._server.window_show_message(t.ShowMessageParams(type=_LEVELS[level], message=f"qwen-lsp: {message}"))
+
+    async def create_progress(self, token: str) -> bool:
+        """Ask for a progress display; False where the editor refuses."""
+        try:
+            await self._server.window_work_done_progress_create_async(t.WorkDoneProgressCreateParams(token=token))
+        except JsonRpcException:
+            return False
+        return True
+
+    def begin_progress(self, token: str, detail: str) -> None:
+        """Show a created progress."""
+        self._progress(token, t.WorkDoneProgressBegin(title="qwen-lsp", message=detail, cancellable=False))
+
+    def report_progress(self, token: str, detail: str) -> None:
+        """Another line of it."""
+        self._progress(token, t.WorkDoneProgressReport(message=detail))
+
+    def end_progress(self, token: str, detail: str) -> None:
+        """The last line of it."""
+        self._progress(token, t.WorkDoneProgressEnd(message=detail))
+
+    def _progress(
+        self, token: str, value: t.WorkDoneProgressBegin | t.WorkDoneProgressReport | t.WorkDoneProgressEnd
+    ) -> None:
+        self._server.progress(t.ProgressParams(token=token, value=value))
+
+    async def apply(self, label: str, edit: t.WorkspaceEdit) -> str | None:
+        """Have the editor apply an edit: None when it says that it did, else its reason."""
+        try:
+            result = await self._server.workspace_apply_edit_async(t.ApplyWorkspaceEditParams(edit=edit, label=label))
+        except JsonRpcException as error:
+            return error.message
+        if result is None or result.applied:
+            return None
+        return result.failure_reason or "the editor did not say why"
+
+    async def configuration(self) -> object:
+        """The editor's settings for us; None where it has none."""
+        item = t.ConfigurationItem(section=SECTION)
+        try:
+            answer = await self._server.workspace_configuration_async(t.ConfigurationParams(items=[item]))
+        except JsonRpcException:
+            return None
+        return answer[0] if answer else None

@@ -1,0 +1,14 @@
+"""textDocument/completion, for clients without inline completion: at most one item, never in the way of others'."""
+
+from lsprotocol import types as t
+
+from qwen_lsp.lsp import convert
+from qwen_lsp.lsp.handlers.suggest import suggest
+from qwen_lsp.lsp.session import Session
+
+FEATURE = "completion"
+
+
+async def completion(session: Session, params: t.CompletionParams) -> t.CompletionList:
+    """The suggestion as an item of the menu."""
+    return convert.completion_list(await suggest(session, FEATURE, params, 0.0), session.client)

@@ -1,0 +1,79 @@
+"""make_server: joins protocol, session and handlers; serve: one editor on stdio. No feature is decided here."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any, BinaryIO
+
+from lsprotocol import types as t
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import default_converter
+
+from qwen_lsp import __version__
+from qwen_lsp.engine.client import Engine, LocalEngine
+from qwen_lsp.features.actions import carry_out, offer
+from qwen_lsp.features.complete import complete
+from qwen_lsp.lsp.editor import Editor
+from qwen_lsp.lsp.handlers import actions, commands, completion, configuration, inline, lifecycle, sync
+from qwen_lsp.lsp.protocol import Protocol
+from qwen_lsp.lsp.session import Features, Session
+from qwen_lsp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HANDLERS: Mapping[str, Callable[..., Any]] = {
+    t.INITIALIZE: lifecycle.initialize,
+    t.INITIALIZED: lifecycle.initialized,
+    t.SHUTDOWN: lifecycle.shutdown,
+    t.SET_TRACE: lifecycle.set_trace,
+    t.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: lifecycle.did_change_workspace_folders,
+    t.WORKSPACE_DID_CHANGE_CONFIGURATION: configuration.did_change_configuration,
+    t.TEXT_DOCUMENT_DID_OPEN: sync.did_open,
+    t.TEXT_DOCUMENT_DID_CHANGE: sync.did_change,
+    t.TEXT_DOCUMENT_DID_SAVE: sync.did_save,
+    t.TEXT_DOCUMENT_DID_CLOSE: sync.did_close,
+    t.TEXT_DOCUMENT_INLINE_COMPLETION: inline.inline_completion,
+    t.TEXT_DOCUMENT_COMPLETION: completion.completion,
+    t.TEXT_DOCUMENT_CODE_ACTION: actions.code_action,
+    t.CODE_ACTION_RESOLVE: actions.resolve,
+    t.WORKSPACE_EXECUTE_COMMAND: commands.execute_command,
+}
+
+converter = cache(default_converter)  # takes 0.3 s to build and holds no state of a connection
+
+FEATURES = Features(complete, offer, carry_out)
+
+
+class Server(LanguageServer):
+    """pygls' server with our protocol and one session."""
+
+    protocol: Protocol
+
+    def __init__(self, engine_factory: Callable[[Settings], Engine], features: Features) -> None:
+        super().__init__(lifecycle.NAME, __version__, protocol_cls=Protocol, converter_factory=converter)
+        self.session = Session(Editor(self), features, engine_factory)
+        for method, handler in HANDLERS.items():
+            self.feature(method)(partial(handler, self.session))
+
+    def report_server_error(self, error: Exception, source: object) -> None:
+        """pygls reports here what it could not read; the error's text may quote it."""
+        log.error("unreadable message: %s", type(error).__name__)
+        if isinstance(error, ValueError | RecursionError):
+            self.protocol.refuse_unreadable()
+
+
+def make_server(engine_factory: Callable[[Settings], Engine] = LocalEngine, features: Features = FEATURES) -> Server:
+    """A server for one editor. Nothing runs before the editor says `initialize`."""
+    # pygls logs whole messages at INFO and with exceptions; ours hold source text.
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)
+    return Server(engine_factory, features)
+
+
+def serve(server: Server, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> int:
+    """Serve on stdio until the editor says `exit` or is gone. The exit code that LSP asks for."""
+    # stdout belongs to the protocol. The session sets the level of our own loggers.
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # pygls swallows SystemExit, so that its own `exit` always ends with code 0.
+    server.start_io(stdin, stdout)
+    return 0 if server.protocol.was_shut_down else 1

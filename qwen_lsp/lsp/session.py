@@ -1,0 +1,168 @@
+"""Session: the one writer. What is open, the settings, the engine; everyone else gets a frozen Snapshot.
+
+Changed only by `handlers/sync.py` (documents) and `handlers/lifecycle.py` and `configuration.py` (the rest), all
+on the event loop. Knows no LSP type and no prompt.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from qwen_lsp import settings as settings_file
+from qwen_lsp.engine.client import Engine
+from qwen_lsp.errors import EngineError
+from qwen_lsp.features.actions import Action, Done
+from qwen_lsp.features.complete import Completion, Nothing
+from qwen_lsp.lsp.capabilities import Client
+from qwen_lsp.lsp.editor import Editor
+from qwen_lsp.lsp.flight import LatestWins
+from qwen_lsp.lsp.status import Status
+from qwen_lsp.settings import Settings
+from qwen_lsp.text.document import Cursor, Document
+from qwen_lsp.text.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the handlers call. The real ones, or a test's."""
+
+    complete: Callable[[Snapshot, Cursor, Engine], Coroutine[Any, Any, Completion | Nothing]]
+    offer: Callable[[Snapshot, str, int, int], tuple[Action, ...]]
+    carry_out: Callable[[Snapshot, Action, Engine], Awaitable[Done | Nothing]]
+
+
+class Session:
+    """One editor window."""
+
+    def __init__(self, editor: Editor, features: Features, engine_factory: Callable[[Settings], Engine]) -> None:
+        self.editor = editor
+        self.features = features
+        self.client = Client()
+        self.status = Status(editor, self.spawn)
+        self.flight: LatestWins[tuple[str, str]] = LatestWins()
+        self.settings = Settings()
+        self._engine_factory = engine_factory
+        self._engine: Engine | None = None
+        self._documents: dict[str, Document] = {}
+        self._recent: list[str] = []  # most recent first
+        self._roots: tuple[Path, ...] = ()
+        self._options: tuple[object, ...] = ()
+        self._snapshot: Snapshot | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Event] = set()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that the settings ask for."""
+        if self._engine is None:
+            self._engine = self._engine_factory(self.settings)
+            self._engine.on_state(self.status.engine)
+        return self._engine
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it is now. The same value until something changes."""
+        if self._snapshot is None:
+            self._snapshot = Snapshot(
+                MappingProxyType(dict(self._documents)), tuple(self._recent), self._roots, self.settings
+            )
+        return self._snapshot
+
+    def document(self, uri: str) -> Document | None:
+        """The open document as it is now."""
+        return self._documents.get(uri)
+
+    def put(self, document: Document) -> None:
+        """A document was opened or changed."""
+        self._documents[document.uri] = document
+        if self._recent[:1] != [document.uri]:
+            self._recent = [document.uri, *(uri for uri in self._recent if uri != document.uri)]
+        self._changed()
+
+    def drop(self, uri: str) -> None:
+        """A document was closed."""
+        if self._documents.pop(uri, None) is not None:
+            self._recent.remove(uri)
+            self._changed()
+
+    def set_roots(self, roots: tuple[Path, ...], *options: object) -> None:
+        """The workspace's folders changed, and with them their settings files; `options` as in `configure`."""
+        self._roots = roots
+        self.configure(*options)
+
+    def configure(self, *options: object) -> None:
+        """Read all settings again; `options`, if any, replace what the editor said before, the last one wins."""
+        self._options = options or self._options
+        files = [root / settings_file.FILE_NAME for root in self._roots]
+        settings, problems = settings_file.parse(self._options, files, settings_file.user_file())
+        engine_stays = settings.same_engine(self.settings)
+        self.settings = settings
+        logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
+        self._changed()
+        self.status.problems(problems)
+        if not engine_stays and self._engine is not None:
+            old, self._engine = self._engine, None
+            self.spawn(old.close())
+            self.start_engine()
+
+    @property
+    def options(self) -> tuple[object, ...]:
+        """What the editor said about settings, the most important last."""
+        return self._options
+
+    def start_engine(self) -> None:
+        """Begin to load the model before it is needed."""
+        self.spawn(self._start(self.engine))
+
+    async def _start(self, engine: Engine) -> None:
+        try:
+            await engine.start()
+        except EngineError as error:
+            self.status.failed("start", "", error)
+
+    async def until(self, settled: Callable[[Mapping[str, Document]], bool], timeout_s: float) -> bool:
+        """Wait until the documents are as `settled` wants them; False when the time is over."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not settled(self._documents):
+                    event.clear()
+                    await event.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.discard(event)
+        return True
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the background until it ends or the session does."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        """Cancel what runs and let go of the engine."""
+        self.flight.cancel_all()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.close()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a background task ended with %s", type(error).__name__)
+
+    def _changed(self) -> None:
+        self._snapshot = None
+        for event in self._waiting:
+            event.set()

@@ -1,0 +1,169 @@
+"""Never silent: the engine's state and what became of every request, for the editor and for `qwen.why`.
+
+Holds ids, URIs and reasons, no source text. Knows no LSP type; it decides what is worth saying and when, and says
+it through `Editor`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from qwen_lsp.engine.client import EngineState, Usage
+from qwen_lsp.errors import EngineLoading, QwenError
+from qwen_lsp.lsp.editor import Editor
+
+ANSWERS_KEPT = 50  # a few minutes of typing
+OFFERS_KEPT = 200  # ids of suggestions whose acceptance is still believed
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request, or of several like it in a row."""
+
+    at: str  # the last one's time, UTC
+    feature: str
+    uri: str
+    reason: str  # why it was empty; "" where it was not
+    usage: Mapping[str, Any] | None = None  # counts and milliseconds of the last one
+    times: int = 1
+
+
+class Status:
+    """What `qwen/status` shows, and the ring that `qwen.why` prints."""
+
+    def __init__(self, editor: Editor, spawn: Spawn) -> None:
+        self._editor = editor
+        self.progress = LoadProgress(editor, spawn)
+        self._answers: deque[Answer] = deque(maxlen=ANSWERS_KEPT)
+        self._told_settings: set[str] = set()
+        self._told: set[str] = set()  # failure kinds that the user has been shown since the engine last was ready
+        self._engine = EngineState("off")
+        self._reason = ""
+        self._last_sent: dict[str, Any] = {}
+        self._ids = count(1)
+        self._offers: deque[str] = deque(maxlen=OFFERS_KEPT)
+        self.n_accepted = 0
+
+    def engine(self, state: EngineState) -> None:
+        """The engine's state changed."""
+        self._engine = state
+        if state.kind == "starting":
+            self.progress.show(state.detail or "starting")
+        else:
+            self.progress.finish("ready" if state.kind == "ready" else state.detail)
+        if state.kind == "ready":
+            self._told.clear()
+            self._reason = ""
+        self._send()
+        if state.kind == "failed":
+            self._tell("engine_failed", state.detail)
+
+    def failed(self, feature: str, uri: str, error: QwenError) -> None:
+        """A feature ended with an error: a reason, and one message for the user per kind."""
+        self.nothing(feature, uri, error.message)
+        if not isinstance(error, EngineLoading) and self._engine.kind != "failed":
+            self._tell(error.kind, error.message)
+
+    def nothing(self, feature: str, uri: str, reason: str, usage: Usage | None = None, *, shown: bool = True) -> None:
+        """An empty answer. `shown` False: too ordinary for the status line."""
+        self._keep(Answer(_now(), feature, uri, reason, asdict(usage) if usage else None))
+        if shown:
+            self._reason = reason
+            self._send()
+
+    def done(self, feature: str, uri: str, usage: Usage) -> None:
+        """An answer that is not empty; the reason of an earlier silence is history."""
+        self._keep(Answer(_now(), feature, uri, "", asdict(usage)))
+        self._reason = ""
+        self._send()
+
+    def offered(self, feature: str, uri: str, usage: Usage) -> str:
+        """The id of a suggestion that goes out."""
+        self.done(feature, uri, usage)
+        self._offers.append(str(next(self._ids)))
+        return self._offers[-1]
+
+    def accepted(self, offer: str) -> bool:
+        """The editor says that the user took a suggestion; False for one that we do not remember."""
+        if offer not in self._offers:
+            return False
+        self._offers.remove(offer)
+        self.n_accepted += 1
+        return True
+
+    def why(self) -> list[dict[str, Any]]:
+        """What became of the last requests, newest first."""
+        return [asdict(answer) for answer in reversed(self._answers)]
+
+    def problems(self, problems: tuple[str, ...]) -> None:
+        """What is wrong with the settings; each line is shown once."""
+        fresh = [problem for problem in problems if problem not in self._told_settings]
+        self._told_settings.update(fresh)
+        if fresh:
+            self._editor.show("warning", "; ".join(fresh))
+
+    def _keep(self, answer: Answer) -> None:
+        last = self._answers[-1] if self._answers else None
+        if last is not None and (last.feature, last.uri, last.reason) == (answer.feature, answer.uri, answer.reason):
+            self._answers[-1] = replace(answer, times=last.times + 1)
+        else:
+            self._answers.append(answer)
+
+    def _tell(self, kind: str, message: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            self._editor.show("error", message or "the engine failed")
+
+    def _send(self) -> None:
+        state = self._engine
+        params = {"state": state.kind, "detail": state.detail, "model": state.model, "reason": self._reason}
+        if params != self._last_sent:
+            self._last_sent = params
+            self._editor.status(params)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class LoadProgress:
+    """One progress display from the first word of a start to its end. Before the editor allows it, only the
+    newest line is kept."""
+
+    def __init__(self, editor: Editor, spawn: Spawn) -> None:
+        self._editor = editor
+        self._spawn = spawn
+        self._numbers = count(1)
+        self.wanted = False  # whether the client has progress displays at all
+        self._token: str | None = None
+        self._begun = False
+        self._detail = ""
+
+    def show(self, detail: str) -> None:
+        """Another line; the first one opens the display."""
+        self._detail = detail
+        if not self.wanted:
+            return
+        if self._token is None:
+            self._token = f"qwen/start/{next(self._numbers)}"
+            self._spawn(self._begin(self._token))
+        elif self._begun:
+            self._editor.report_progress(self._token, detail)
+
+    def finish(self, detail: str) -> None:
+        """Close the display, if there is one."""
+        token, begun = self._token, self._begun
+        self._token, self._begun = None, False
+        if token is not None and begun:
+            self._editor.end_progress(token, detail)
+
+    async def _begin(self, token: str) -> None:
+        allowed = await self._editor.create_progress(token)
+        if allowed and self._token == token:
+            self._begun = True
+            self._editor.begin_progress(token, self._detail)

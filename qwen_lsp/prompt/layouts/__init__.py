@@ -1,0 +1,1 @@
+"""Layouts are data: one file per family, each layout with its stop list and its golden file."""

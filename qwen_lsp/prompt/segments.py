@@ -1,0 +1,38 @@
+"""What a prompt is: text of the user's, control tokens of ours, and the borders between them.
+
+Does not know tokens, layouts or the engine. User text is only ever a `Text`, which is tokenised with special
+tokens disabled: a file that contains `<|im_end|>` is text.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Anything at all, a control token's name included: it stays text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The name of one control token, as the model's tokenizer spells it."""
+
+    token: str
+
+
+Segment = Text | Control
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Segments in order.
+
+    `marks` are numbers of segments, ascending: what stands after the first `mark` segments changes more often
+    than they do. `stop` are strings that end the answer, `stop_controls` the control tokens that do.
+    """
+
+    segments: tuple[Segment, ...]
+    marks: tuple[int, ...] = ()
+    stop: tuple[str, ...] = ()
+    stop_controls: tuple[str, ...] = ()

@@ -1,0 +1,178 @@
+"""What the user and a repository may set: parsed here once, frozen, passed in everywhere else.
+
+Four sources, each laid over the one before: the user's `qwen-lsp.toml`, the workspace's `qwen-lsp.toml`, the
+editor's `initializationOptions`, the editor's configuration section `qwen`. A wrong value is a problem for the
+user to read, never an exception. Keys are the same in all four, nested or dotted, `snake_case` or `camelCase`.
+Nothing here knows an editor or an engine.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import platformdirs
+
+EngineChoice = Literal["auto", "mlx", "llama", "scripted"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+FILE_NAME = "qwen-lsp.toml"
+FILE_LIMIT_BYTES = 64 * 1024  # a settings file is written by hand; anything larger is not one
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings with their defaults."""
+
+    engine: EngineChoice = "auto"
+    model: str | None = None  # a catalogue name or a path; None: the engine's default
+    ctx: int | None = None  # tokens; None: what the memory allows
+    idle_exit_s: int = 600  # a reload of the editor must not reload the model
+    completion_enabled: bool = True
+    completion_max_tokens: int = 64
+    completion_debounce_ms: int = 25  # below the pause between two keys of a fast typist
+    log_level: LogLevel = "warning"
+
+    def same_engine(self, other: "Settings") -> bool:
+        """Whether both ask for the same engine, so that a running one can stay."""
+        return all(getattr(self, key) == getattr(other, key) for key in ("engine", "model", "ctx", "idle_exit_s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: the field that it sets, what it takes, and whether a repository may set it."""
+
+    field: str
+    takes: str  # for a person
+    accepts: Callable[[Any], bool]
+    repository: bool = False
+
+
+def _number(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in choices
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 4096 and value.isprintable()
+
+
+def _switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_ENGINES: tuple[str, ...] = get_args(EngineChoice)
+_LEVELS: tuple[str, ...] = get_args(LogLevel)
+
+KEYS: Mapping[str, Key] = {
+    "engine": Key("engine", "one of " + ", ".join(_ENGINES), _one_of(_ENGINES)),
+    "model": Key("model", "a name or a path", _text),
+    "ctx": Key("ctx", "a number of tokens from 512 to 1048576", _number(512, 1_048_576)),
+    "idle_exit_s": Key("idle_exit_s", "seconds from 0 to 604800", _number(0, 604_800)),
+    "completion.enabled": Key("completion_enabled", "true or false", _switch, repository=True),
+    "completion.max_tokens": Key(
+        "completion_max_tokens", "a number of tokens from 1 to 1024", _number(1, 1024), repository=True
+    ),
+    "completion.debounce_ms": Key(
+        "completion_debounce_ms", "milliseconds from 0 to 5000", _number(0, 5000), repository=True
+    ),
+    "log.level": Key("log_level", "one of " + ", ".join(_LEVELS), _one_of(_LEVELS)),
+}
+
+
+def overlay(base: Settings, options: object, origin: str, *, repository: bool = False) -> tuple[Settings, list[str]]:
+    """`base` with `options` laid over it, and what was wrong with them. `origin` names the source to the user."""
+    if options is None:
+        return base, []
+    if not isinstance(options, Mapping):
+        return base, [f"{origin}: expected a table of settings"]
+    problems: list[str] = []
+    fields: dict[str, Any] = {}
+    for name, value in _flat(options):
+        key = KEYS.get(name)
+        if key is None:
+            problems.append(f"{origin}: unknown setting {_shown(name)}")
+        elif repository and not key.repository:
+            problems.append(f"{origin}: a repository may not set {name}")
+        elif value is None:  # editors send null for "not set"
+            continue
+        elif not key.accepts(value):
+            problems.append(f"{origin}: {name} takes {key.takes}")
+        else:
+            fields[key.field] = value
+    return replace(base, **fields), problems
+
+
+def parse(
+    client: Sequence[object] = (), files: Sequence[Path] = (), user: Path | None = None
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings from the user's file, the workspaces' files and the client's options; the last one wins.
+
+    `files` are the workspaces' settings files, the most important first.
+    """
+    settings = Settings()
+    problems: list[str] = []
+    layers: list[tuple[object, str, bool]] = []
+    for path, repository in [(user, False), *((path, True) for path in reversed(files))]:
+        if path is None:
+            continue
+        table, trouble = read(path)
+        problems += [trouble] if trouble else []
+        layers.append((table, str(path), repository))
+    layers += [(section(options), "editor settings", False) for options in client]
+    for options, origin, repository in layers:
+        settings, found = overlay(settings, options, origin, repository=repository)
+        problems += found
+    return settings, tuple(dict.fromkeys(problems))
+
+
+def section(options: object) -> object:
+    """The part named `qwen` where there is one: some editors send it wrapped, some bare."""
+    if isinstance(options, Mapping) and isinstance(options.get("qwen"), Mapping):
+        return options["qwen"]
+    return options
+
+
+def read(path: Path) -> tuple[Mapping[str, Any], str | None]:
+    """The table in a settings file and what is wrong with it. A file that is not there is an empty one."""
+    try:
+        with path.open("rb") as file:
+            octets = file.read(FILE_LIMIT_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, None
+    except OSError as error:
+        return {}, f"{path}: can not be read ({error.strerror})"
+    if len(octets) > FILE_LIMIT_BYTES:
+        return {}, f"{path}: larger than {FILE_LIMIT_BYTES} bytes, not read"
+    try:
+        return tomllib.loads(octets.decode()), None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Only the place is told: the parser's message can quote the file.
+        place = re.search(r"\(at [^)]*\)$", str(error))
+        return {}, f"{path}: not valid TOML {place.group() if place else ''}".rstrip()
+
+
+def user_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the user's own settings are: in `QWEN_LSP_HOME`, else in the platform's configuration folder."""
+    home = environ.get("QWEN_LSP_HOME")
+    folder = Path(home) if home else platformdirs.user_config_path("qwen-lsp", appauthor=False)
+    return folder / FILE_NAME
+
+
+def _flat(options: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in options.items():
+        path = above + re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower()
+        if isinstance(value, Mapping) and path not in KEYS and path.count(".") < 3:
+            yield from _flat(value, path + ".")
+        else:
+            yield path, value
+
+
+def _shown(name: str) -> str:
+    return "".join(c for c in name[:60] if c.isprintable())

@@ -1,0 +1,1 @@
+"""Texts, positions and edits: pure values, no I/O. Nothing here knows LSP, a language or a model."""

@@ -1,0 +1,81 @@
+"""One open text at one version, and how the next version comes from it.
+
+Knows no protocol type and no file. Offsets count code points. A lone surrogate, which JSON can carry but no
+tokenizer can read, becomes U+FFFD when it comes in: both have one unit of UTF-16 and three of UTF-8, so every
+position stays where the editor has it.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from qwen_lsp.text.lines import Encoding, LineTable
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_EMPTY = LineTable.of("")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text. The text is left out of `repr`, so that no log can hold it."""
+
+    uri: str
+    language_id: str
+    version: int
+    text: str = field(repr=False)
+    lines: LineTable = field(default=_EMPTY, repr=False, compare=False)  # built from `text` where not given
+
+    def __post_init__(self) -> None:
+        if self.lines.text is not self.text:
+            object.__setattr__(self, "lines", LineTable.of(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a document."""
+
+    document: Document
+    offset: int
+
+    @property
+    def prefix(self) -> str:
+        """All text before the cursor."""
+        return self.document.text[: self.offset]
+
+    @property
+    def suffix(self) -> str:
+        """All text after the cursor."""
+        return self.document.text[self.offset :]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Between `start` and `end`, both (line, column), `text` now stands; without them it is the whole text."""
+
+    text: str = field(repr=False)
+    start: tuple[int, int] | None = None
+    end: tuple[int, int] | None = None
+
+
+def clean(text: str) -> str:
+    """`text` with lone surrogates replaced."""
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def opened(uri: str, language_id: str, version: int, text: str) -> Document:
+    """The document as the editor opened it."""
+    return Document(uri, language_id, version, clean(text))
+
+
+def changed(document: Document, changes: Iterable[Change], version: int, encoding: Encoding) -> Document:
+    """The document after `changes`, each of which counts in the text that the one before it left."""
+    lines = document.lines
+    for change in changes:
+        text = clean(change.text)
+        if change.start is None or change.end is None:
+            lines = LineTable.of(text)
+            continue
+        start = lines.offset(*change.start, encoding)
+        end = lines.offset(*change.end, encoding)
+        lines = lines.spliced(min(start, end), max(start, end), text)
+    return Document(document.uri, document.language_id, version, lines.text, lines)

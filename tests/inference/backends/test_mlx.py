@@ -1,0 +1,90 @@
+"""What is MLX's own: the drawn distribution, broken numbers, process limits, references instead of copies."""
+
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference.backends.base import Backend, EngineSettings
+from inference.backends.mlx import MlxBackend
+from inference.errors import ModelBroken
+from inference.generation import GREEDY, Sampling
+from inference.tokenizer import from_folder
+from tests.inference.backends.distribution import N_DRAWS, SAMPLINGS, distance, expected
+from tests.inference.weights import EMBEDDED, Tensors, write_folder
+
+SMALL = EngineSettings(n_ctx=256, n_cells=256, max_sequences=2, chunk=32)
+
+
+def load(folder: Path) -> MlxBackend:
+    return MlxBackend("test", folder, from_folder(EMBEDDED), SMALL)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_draws_follow_the_distribution(mlx: Backend, sampling: Sampling) -> None:
+    assert isinstance(mlx, MlxBackend)
+    seq = mlx.open()
+    mlx.evaluate(seq, mlx.tokenizer.encode("import ", parse_special=False))
+    wanted = expected(mlx._logits[-1].tolist(), sampling)
+    sampler = mlx.sampler(sampling)
+    draws = [mlx.sample(seq, sampler) for _ in range(N_DRAWS)]
+    mlx.close(seq)
+    assert distance(draws, wanted) < 0.07
+
+
+def test_weights_that_are_not_numbers_are_found_at_load(tmp_path: Path) -> None:
+    def poison(_config: dict[str, Any], tensors: Tensors) -> None:
+        tensors["model.norm.weight"][3] = np.nan
+
+    with pytest.raises(ModelBroken, match="not numbers"):
+        load(write_folder(tmp_path / "nan", poison))
+
+
+def test_logits_that_are_not_numbers_are_found_when_sampled(tmp_path: Path) -> None:
+    def poison(config: dict[str, Any], tensors: Tensors) -> None:
+        config["tie_word_embeddings"] = False
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].copy()
+        tensors["model.embed_tokens.weight"][77] = np.nan
+
+    backend = load(write_folder(tmp_path / "nan", poison))
+    for sampling in (GREEDY, Sampling(temperature=1.0, top_k=5)):
+        seq = backend.open()
+        backend.evaluate(seq, [76])
+        assert 0 <= backend.sample(seq, backend.sampler(sampling)) < backend.info.n_vocab
+        backend.evaluate(seq, [77])
+        with pytest.raises(ModelBroken, match="not numbers"):
+            backend.sample(seq, backend.sampler(sampling))
+        backend.close(seq)
+    backend.shutdown()
+
+
+def test_the_limit_of_open_files_stays(mlx: Backend) -> None:
+    """mlx-lm sets 2048 of 4096 on import."""
+    assert mlx.info.engine == "mlx"
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) != (2048, 4096)
+    assert resource.setrlimit.__module__ == "resource"
+
+
+def test_no_compiler_off_metal(mlx: Backend) -> None:
+    assert isinstance(mlx, MlxBackend)
+    assert mlx._mx.metal.is_available() or os.environ["MLX_DISABLE_COMPILE"] == "1"
+
+
+def test_a_snapshot_is_references(mlx: Backend) -> None:
+    assert isinstance(mlx, MlxBackend)
+    seq = mlx.open()
+    mlx.evaluate(seq, [65, 66])
+    first, second = mlx.snapshot(seq), mlx.snapshot(seq)
+    assert all(a is b for x, y in zip(first.state, second.state, strict=True) for a, b in zip(x, y, strict=True))
+    mlx.close(seq)
+
+
+def test_weights_that_do_not_fit_the_configuration(tmp_path: Path) -> None:
+    def shrink(config: dict[str, Any], _tensors: Tensors) -> None:
+        config["num_experts"] = 4
+
+    with pytest.raises(ModelBroken, match="does not load"):
+        load(write_folder(tmp_path / "wrong", shrink))

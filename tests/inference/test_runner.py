@@ -1,0 +1,162 @@
+"""Jobs on the scripted backend: what is evaluated, what is reused, where snapshots are taken."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.backends.base import EngineSettings
+from inference.backends.scripted import ScriptedBackend
+from inference.generation import Job
+from inference.prefix_cache import pack
+from inference.runner import CHUNK, Run, Runner
+
+
+def last_id(tokens: tuple[int, ...]) -> int:
+    """A script whose answer depends on every token, so that a wrong state shows."""
+    return sum((i + 1) * token for i, token in enumerate(tokens)) % 250
+
+
+def make_runner(n_ctx: int = 8192, n_cells: int = 8192, max_sequences: int = 4) -> Runner:
+    """Every pass takes one second on its clock, so that the longest draft pays best."""
+    limits = EngineSettings(n_ctx=n_ctx, n_cells=n_cells, max_sequences=max_sequences)
+    return Runner(ScriptedBackend(last_id, limits), clock=itertools.count().__next__)
+
+
+def complete(
+    runner: Runner,
+    prompt: list[int],
+    n_tokens: int = 4,
+    marks: tuple[int, ...] = (),
+    prediction: tuple[int, ...] = (),
+) -> Run:
+    run = Run(Job("job", tuple(prompt), n_tokens, cache_marks=marks, prediction=prediction), pack(prompt))
+    assert runner.begin(run, 0)
+    while len(run.answer) < n_tokens:
+        run.answer += runner.step(run)
+    runner.end(run)
+    return run
+
+
+def oracle(prompt: list[int], n_tokens: int) -> list[int]:
+    tokens = list(prompt)
+    for _ in range(n_tokens):
+        tokens.append(last_id(tuple(tokens)))
+    return tokens[len(prompt) :]
+
+
+def evaluated(runner: Runner) -> list[int]:
+    backend = runner.backend
+    assert isinstance(backend, ScriptedBackend)
+    return backend.calls.evaluated
+
+
+def test_the_same_prompt_again_costs_one_token() -> None:
+    runner = make_runner()
+    prompt = list(range(1, 200))
+    first = complete(runner, prompt)
+    again = complete(runner, prompt)
+    assert again.answer == first.answer == oracle(prompt, 4)
+    assert (first.n_cached, again.n_cached) == (0, 198)
+    assert again.n_evaluated == 1 + 3  # the prompt's last token, and three of the answer's
+
+
+def test_typing_costs_what_was_typed() -> None:
+    runner = make_runner()
+    prompt = [7] * 3000
+    complete(runner, prompt, marks=(2900,))
+    costs = [complete(runner, prompt + list(range(key))).n_evaluated - 3 for key in range(1, 9)]
+    assert costs == [2] * 8  # the letter, and the one before it, whose logits nobody needs
+
+
+def test_chunks_end_at_marks_and_are_never_longer_than_said() -> None:
+    runner = make_runner()
+    complete(runner, [5] * 1000, n_tokens=1, marks=(100, 600))
+    assert evaluated(runner) == [100, CHUNK, 244, CHUNK, 143, 1]
+    assert sorted(runner.cache.kept[0].snapshots) == [100, 600, 999]
+
+
+def test_where_two_prompts_part_a_snapshot_is_taken_for_the_third() -> None:
+    runner = make_runner()
+    trunk = [3] * 500
+    complete(runner, [*trunk, *[1] * 300])
+    assert complete(runner, [*trunk, *[2] * 300]).n_cached == 0  # nothing stood at 500 yet
+    assert complete(runner, [*trunk, *[4] * 300]).n_cached == 500
+
+
+def test_a_warm_up_samples_nothing_and_serves_the_next_job() -> None:
+    runner = make_runner()
+    run = Run(Job("job", (1, 2, 3), 0), pack([1, 2, 3]))
+    assert runner.begin(run, 0)
+    while run.n_done < 3:
+        assert runner.step(run) == ()
+    runner.end(run)
+    backend = runner.backend
+    assert isinstance(backend, ScriptedBackend) and backend.calls.samples == 0
+    assert complete(runner, [1, 2, 3, 4]).n_cached == 2
+
+
+def test_a_right_prediction_takes_few_passes_and_a_wrong_one_changes_nothing() -> None:
+    prompt = list(range(1, 100))
+    expected = oracle(prompt, 120)
+    n_passes = {}
+    for name, prediction in {"right": tuple(expected), "wrong": tuple(reversed(expected))}.items():
+        runner = make_runner()
+        complete(runner, prompt, prediction=(1,))  # a plain step, which the gate wants to have seen
+        before = len(evaluated(runner))
+        run = complete(runner, prompt, n_tokens=120, prediction=prediction)
+        assert run.answer == expected
+        n_passes[name] = len(evaluated(runner)) - before
+    assert n_passes["right"] <= 12
+
+
+def test_what_was_drafted_is_kept_for_the_next_prompt() -> None:
+    runner = make_runner()
+    prompt = list(range(1, 100))
+    expected = oracle(prompt, 60)
+    complete(runner, prompt, prediction=(1,))
+    complete(runner, prompt, n_tokens=60, prediction=tuple(expected))
+    again = complete(runner, prompt + expected[:30], n_tokens=10)
+    assert again.answer == expected[30:40]
+
+
+def test_a_job_that_does_not_fit_beside_the_running_ones_waits() -> None:
+    runner = make_runner(n_ctx=1000, n_cells=1000)
+    long = Run(Job("long", (1,) * 800, 10), pack([1] * 800))
+    short = Run(Job("short", (2,) * 300, 10), pack([2] * 300))
+    assert runner.begin(long, 0)
+    assert not runner.begin(short, long.rows_to_come)
+    runner.end(long)
+    assert runner.begin(short, 0)
+
+
+def test_refuses_a_backend_that_can_not_hold_one_context() -> None:
+    backend = ScriptedBackend(last_id)
+    object.__setattr__(backend.info, "n_cells", backend.info.n_ctx - 1)
+    with pytest.raises(ValueError, match="attention rows"):
+        Runner(backend)
+
+
+prompts = st.builds(
+    lambda stem, tail: [9] * (40 * stem) + tail, st.integers(0, 4), st.lists(st.integers(1, 2), min_size=1, max_size=20)
+)
+
+
+marks_in = st.lists(st.integers(1, 150), max_size=2, unique=True)
+predictions = st.lists(st.integers(0, 250), max_size=20).map(tuple)
+
+
+@given(st.lists(st.tuples(prompts, marks_in, predictions, st.booleans()), min_size=1, max_size=15))
+@settings(max_examples=100, deadline=None)
+def test_answers_are_those_of_an_empty_cache_without_drafts(
+    jobs: list[tuple[list[int], list[int], tuple[int, ...], bool]],
+) -> None:
+    runner = make_runner(n_ctx=400, n_cells=500, max_sequences=3)
+    for prompt, marks, guess, guess_well in jobs:
+        inside = tuple(sorted(mark for mark in marks if mark <= len(prompt)))
+        expected = oracle(prompt, 12)
+        prediction = (*expected[:5], *guess, *expected[5:]) if guess_well else guess
+        run = complete(runner, prompt, n_tokens=12, marks=inside, prediction=prediction)
+        assert run.answer == expected
+        assert run.n_cached + run.n_evaluated >= len(prompt) + 11

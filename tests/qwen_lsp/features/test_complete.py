@@ -1,0 +1,145 @@
+"""From a text with a cursor and a model's words to what is inserted."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_lsp.engine.client import Usage
+from qwen_lsp.features.complete import Completion, Nothing, complete
+from qwen_lsp.post.syntax import sound_part
+from qwen_lsp.prompt.segments import Text
+from qwen_lsp.text.document import Cursor, opened
+from qwen_lsp.text.snapshot import Snapshot
+from tests.qwen_lsp.features.fake_engine import FakeEngine, snapshot_of
+
+
+async def ask(text: str, engine: FakeEngine, **options: object) -> Completion | Nothing:
+    """Complete at `$0`."""
+    offset = text.index("$0")
+    snapshot = snapshot_of(text.replace("$0", ""), **options)  # type: ignore[arg-type]
+    (document,) = snapshot.documents.values()
+    return await complete(snapshot, Cursor(document, offset), engine)
+
+
+async def check_completion(text: str, *, model_says: str | list[str], inserts: str, **options: object) -> FakeEngine:
+    engine = FakeEngine(*([model_says] if isinstance(model_says, str) else model_says))
+    found = await ask(text, engine, **options)
+    assert isinstance(found, Completion), found
+    offset = text.index("$0")
+    assert (found.text, found.start, found.end) == (inserts, offset, offset)
+    assert not engine.answers, "an answer was not asked for"
+    return engine
+
+
+async def test_stops_where_the_suffix_begins_again() -> None:
+    await check_completion("total = add(1, $0)\n", model_says=" 2)", inserts="2")
+
+
+async def test_typed_letters_are_left_to_the_model_and_taken_from_its_answer() -> None:
+    engine = await check_completion("total = su$0\n", model_says=" sum(xs)\n", inserts="m(xs)")
+    texts = [segment.text for segment in engine.asked[0].prompt.segments if isinstance(segment, Text)]
+    assert texts[-1] == "total ="
+
+
+async def test_asks_once_more_where_the_model_would_type_other_letters() -> None:
+    engine = await check_completion("total = su$0\n", model_says=[" add(xs)\n", "m(xs)\n"], inserts="m(xs)")
+    texts = [segment.text for segment in engine.asked[1].prompt.segments if isinstance(segment, Text)]
+    assert texts[-1] == "total = su"
+    assert engine.unread[0] == "d(xs)\n", "the refused answer is not read to its end"
+
+
+async def test_reading_stops_when_the_block_is_complete() -> None:
+    says = "    return 1\n\n\ndef g():\n    return 2\n\n\ndef h():\n    return 3\n"
+    engine = await check_completion("def f():\n    $0\n", model_says=says, inserts="return 1")
+    assert engine.unread[0].endswith("return 2\n\n\ndef h():\n    return 3\n")
+
+
+async def test_one_line_is_stopped_by_the_engine_itself() -> None:
+    engine = await check_completion("x = $0 + 1\n", model_says=" y", inserts="y")
+    assert engine.asked[0].prompt.stop == ("\n",)
+    assert engine.asked[0].priority == "typing"
+
+
+async def test_the_files_own_line_ends_are_kept() -> None:
+    await check_completion(
+        "def f(x):\r\n    $0\r\n", model_says="    y = x\n    return y\n", inserts="y = x\r\n    return y"
+    )
+
+
+async def test_tabs_are_kept() -> None:
+    says = "\ty := 1\n\treturn y\n"
+    await check_completion(
+        "package a\n\nfunc f() int {\n\t$0\n}\n", model_says=says, inserts="y := 1\n\treturn y", language="go"
+    )
+
+
+async def test_counts_of_both_questions_are_added() -> None:
+    found = await ask("total = su$0\n", FakeEngine(" sum(xs)"))
+    assert isinstance(found, Completion) and found.usage == Usage(100, 90, 8, 18, 2.0)
+    found = await ask("total = su$0\n", FakeEngine(" add", "m(xs)"))
+    assert isinstance(found, Completion)
+    assert found.usage.evaluated_tokens is None, "the first stream was closed before its counts came"
+
+
+@pytest.mark.parametrize(
+    ("text", "model_says", "options", "reason"),
+    [
+        ("x = 1$0\n", ")", {}, "the suggestion would add a syntax error"),
+        ("x =$0\n", " =", {"completion_enabled": False}, "completion is switched off in the settings"),
+        ("KEY=$0\n", "1", {"path": "/work/shop/.env"}, ".env looks like a file with secrets"),
+        ("x = 1\nx$0\n", "x = 1\n", {}, "the suggestion repeats the line above"),
+    ],
+)
+async def test_nothing_with_a_reason(text: str, model_says: str, options: dict[str, object], reason: str) -> None:
+    found = await ask(text, FakeEngine(model_says, model_says), **options)
+    assert isinstance(found, Nothing) and found.reason == reason
+
+
+async def test_an_excluded_file_is_never_sent() -> None:
+    engine = FakeEngine("never said")
+    await ask("KEY=$0\n", engine, path="/work/shop/id_rsa")
+    assert engine.asked == []
+
+
+async def test_other_open_files_stand_before_the_file_and_secrets_do_not() -> None:
+    one = opened("file:///work/shop/a.py", "python", 1, "import b\n\n")
+    other = opened("file:///work/shop/b.py", "python", 1, "def helper() -> int: ...\n")
+    secret = opened("file:///work/shop/.env", "plaintext", 1, "PASSWORD=hunter2\n")
+    documents = {document.uri: document for document in (one, other, secret)}
+    base = snapshot_of("")
+    snapshot = Snapshot(documents, tuple(documents), base.roots, base.settings)
+    engine = FakeEngine("b.helper()\n")
+    await complete(snapshot, Cursor(one, len(one.text)), engine)
+    texts = "".join(s.text for s in engine.asked[0].prompt.segments if isinstance(s, Text))
+    assert texts.startswith("shop\nb.py\ndef helper() -> int: ...\na.py\n")
+    assert "hunter2" not in texts
+
+
+async def test_a_small_context_shrinks_the_prompt() -> None:
+    lines = "".join(f"line_{n} = {n}\n" for n in range(400))
+    big, small = FakeEngine("x = 1"), FakeEngine("x = 1")
+    await ask(lines + "$0\n", big)
+    await ask(lines + "$0\n", small, ctx=512)
+    sizes = [
+        sum(len(s.text) for s in engine.asked[0].prompt.segments if isinstance(s, Text)) for engine in (big, small)
+    ]
+    assert sizes[1] < 512 * 3 < sizes[0]
+
+
+BITS = ["x", " = ", "1", "\n", "\r\n", "    ", "\t", "(", ")", "def f():", '"', "é", "\U0001f600", "<|im_end|>"]
+TEXTS = st.lists(st.sampled_from(BITS), max_size=12).map("".join)
+
+
+@settings(max_examples=80, deadline=None)
+@given(TEXTS, TEXTS, TEXTS, st.sampled_from(["python", "javascript", "plaintext"]))
+def test_whatever_stands_there_and_is_said(before: str, after: str, answer: str, language: str) -> None:
+    """No exception, no leak, no fault that was not there, and the text around the cursor stays."""
+    engine = FakeEngine(answer, answer)
+    found = asyncio.run(ask(before + "$0" + after, engine, language=language))
+    if isinstance(found, Completion):
+        assert found.text.strip() and "<|im_end|>" not in found.text
+        assert sound_part(language, before + after, len(before), len(before), found.text) == found.text
+    else:
+        assert found.reason

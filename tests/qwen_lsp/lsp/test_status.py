@@ -1,0 +1,168 @@
+"""The engine's state reaches the editor: notification, progress, one message per failure; settings from all sources."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen_lsp.errors import EngineMissing
+from qwen_lsp.lsp.status import ANSWERS_KEPT
+from tests.qwen_lsp.lsp.wire import Wire
+
+PROGRESS: dict[str, Any] = {"window": {"workDoneProgress": True}}
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_loading_is_shown_as_progress_and_status() -> None:
+    wire = Wire()
+    await wire.begin(PROGRESS)
+    await turns()
+    engine = wire.engines[0]
+    assert engine.n_started == 1
+    engine.become("starting", "looking for the engine")
+    engine.become("starting", "loading 40 %")
+    await wire.until(lambda: bool(wire.said("$/progress")))
+    engine.become("starting", "loading 80 %")
+    engine.become("ready", "", "tiny")
+    engine.become("ready", "", "tiny")
+    values = [params["value"] for params in wire.said("$/progress")]
+    assert [(value["kind"], value["message"]) for value in values] == [
+        ("begin", "loading 40 %"),
+        ("report", "loading 80 %"),
+        ("end", "ready"),
+    ]
+    states = [(params["state"], params["detail"]) for params in wire.said("qwen/status")]
+    assert states == [
+        ("starting", "looking for the engine"),
+        ("starting", "loading 40 %"),
+        ("starting", "loading 80 %"),
+        ("ready", ""),
+    ]
+    assert wire.said("qwen/status")[-1]["model"] == "tiny"
+
+
+async def test_without_progress_support_none_is_created() -> None:
+    wire = Wire()
+    await wire.begin()
+    await turns()
+    wire.engines[0].become("starting", "x")
+    wire.engines[0].become("ready")
+    await turns()
+    assert wire.said("window/workDoneProgress/create") == []
+    assert wire.said("$/progress") == []
+
+
+async def test_a_start_that_is_over_before_the_editor_allows_progress_shows_none() -> None:
+    wire = Wire()
+    await wire.begin(PROGRESS)
+    await turns()
+    wire.engines[0].become("starting", "x")
+    wire.engines[0].become("ready")
+    await turns()
+    assert wire.said("$/progress") == []
+
+
+async def test_a_failure_is_told_once_until_the_engine_was_ready_again() -> None:
+    wire = Wire()
+    await wire.begin()
+    await turns()
+    engine = wire.engines[0]
+    for detail in ("no model", "no model, retry in 4 s"):
+        engine.become("failed", detail)
+    assert len(wire.said("window/showMessage")) == 1
+    engine.become("ready")
+    engine.become("failed", "gone")
+    assert [said["message"] for said in wire.said("window/showMessage")] == ["qwen-lsp: no model", "qwen-lsp: gone"]
+
+
+async def test_a_start_that_raises_is_told_and_kept_as_a_reason() -> None:
+    wire = Wire()
+    make = wire._engine
+
+    def broken(settings: Any) -> Any:
+        engine = make(settings)
+        engine.start_error = EngineMissing("no engine here")
+        return engine
+
+    wire.server.session._engine_factory = broken
+    await wire.begin()
+    await wire.until(lambda: bool(wire.said("window/showMessage")))
+    assert wire.server.session.status.why()[0]["reason"] == "no engine here"
+
+
+async def test_the_ring_keeps_the_newest_and_counts_repeats() -> None:
+    wire = Wire()
+    await wire.begin()
+    status = wire.server.session.status
+    for n in range(ANSWERS_KEPT + 10):
+        status.nothing("inline", "file:///a", f"reason {n}")
+    status.nothing("inline", "file:///a", "again")
+    status.nothing("inline", "file:///a", "again")
+    found = status.why()
+    assert len(found) == ANSWERS_KEPT
+    assert (found[0]["reason"], found[0]["times"]) == ("again", 2)
+    assert set(found[0]) == {"at", "feature", "uri", "reason", "usage", "times"}
+
+
+async def test_settings_from_options_and_their_problems_once(tmp_path: Path) -> None:
+    (tmp_path / "qwen-lsp.toml").write_text('engine = "llama"\n[completion]\nmax_tokens = 9\n', "utf-8")
+    wire = Wire()
+    options = {"completion": {"maxTokens": "many"}, "colour": "red"}
+    await wire.begin(rootUri=tmp_path.as_uri(), initializationOptions=options)
+    settings = wire.server.session.settings
+    assert (settings.engine, settings.completion_max_tokens) == ("auto", 9)
+    wire.notify("workspace/didChangeConfiguration", {"settings": {"qwen": {"colour": "red"}}})
+    await turns()
+    (said,) = wire.said("window/showMessage")
+    for part in ("a repository may not set engine", "completion.max_tokens takes", "unknown setting colour"):
+        assert part in said["message"]
+
+
+async def test_settings_that_are_pushed_or_asked_for() -> None:
+    wire = Wire()
+    asked: list[Any] = []
+
+    def on_request(method: str, params: Any) -> Any:
+        asked.append((method, params))
+        return [{"completion": {"max_tokens": 5}}]
+
+    wire.on_request = on_request
+    await wire.begin(
+        {"workspace": {"configuration": True}}, initializationOptions={"qwen": {"log": {"level": "error"}}}
+    )
+    await wire.until(lambda: bool(asked))
+    await turns()
+    session = wire.server.session
+    assert (session.settings.completion_max_tokens, session.settings.log_level) == (5, "error")
+    wire.notify("workspace/didChangeConfiguration", {"settings": {"qwen": {"completion": {"max_tokens": 6}}}})
+    await turns()
+    assert (session.settings.completion_max_tokens, session.settings.log_level) == (6, "error")
+    wire.notify("workspace/didChangeConfiguration", {"settings": None})
+    await wire.until(lambda: len(asked) == 2)
+    assert asked[0] == ("workspace/configuration", {"items": [{"section": "qwen"}]})
+
+
+async def test_another_engine_replaces_the_running_one() -> None:
+    wire = Wire()
+    await wire.begin()
+    await turns()
+    wire.notify("workspace/didChangeConfiguration", {"settings": {"qwen": {"engine": "scripted"}}})
+    await turns()
+    assert len(wire.engines) == 2
+    assert wire.engines[0].closed and not wire.engines[1].closed
+    assert wire.engines[1].n_started == 1
+    wire.notify("workspace/didChangeConfiguration", {"settings": {"qwen": {"engine": "scripted", "log.level": "info"}}})
+    await turns()
+    assert len(wire.engines) == 2
+
+
+@pytest.mark.parametrize("options", [[1], "text", 5, {"a": {"b": {"c": {"d": {"e": 1}}}}}, {"": None}])
+async def test_absurd_options_are_a_message_not_a_crash(options: Any) -> None:
+    wire = Wire()
+    await wire.begin(initializationOptions=options)
+    assert len(wire.said("window/showMessage")) == 1
