@@ -1,0 +1,167 @@
+"""Train on the shards of mix.py: seeded, with checkpoints, resumable, on CPU or CUDA.
+
+Each of `--workers` processes takes its share of a step's rows on one thread and gradients are averaged: on a CPU this
+is faster than threads within each operation, above all when other programs want the cores too. `--steps` sets where
+the learning rate ends; a run that is started again with another value goes on from its last checkpoint under the new
+schedule. `log.jsonl` gets one line per LOG_STEPS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from mix import ROW, SHARD_ROWS
+from model import Config, Model
+from optimizer import ADAM_RATE, Muon, optimizers, rate
+from torch import Tensor
+
+LOG_STEPS = 10
+CHECKPOINT_STEPS = 50
+AVERAGE = 0.99  # per step: the averaged weights look back over about a hundred steps
+BALANCE_WEIGHT = 0.01  # of the load-balancing loss, as in the Switch Transformer
+CLIP_NORM = 1.0
+
+
+def batch(shards: Path, step: int, rows: int, device: str) -> tuple[Tensor, Tensor]:
+    """Rows of step `step`: ids (rows, ROW) and targets, -1 where nothing is scored. Waits for a shard being made."""
+    first = step * rows
+    path = shards / f"shard-{first // SHARD_ROWS:04}.npz"
+    while not path.exists():
+        time.sleep(1)
+    with np.load(path) as shard:
+        at = first % SHARD_ROWS
+        ids, flags = shard["ids"][at : at + rows].astype(np.int64), shard["flags"][at : at + rows]
+    targets = np.where(flags[:, 1:] > 0, ids[:, 1:], -1)
+    return torch.from_numpy(ids[:, :-1]).to(device), torch.from_numpy(targets).to(device)
+
+
+def save(path: Path, model: Model, average: dict[str, Tensor], muon: Muon, adam: torch.optim.AdamW, step: int) -> None:
+    """Write a checkpoint and only then put it in its place."""
+    state = {
+        "model": model.state_dict(),
+        "average": average,
+        "muon": muon.state_dict(),
+        "adam": adam.state_dict(),
+        "step": step,
+    }
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").rename(path)
+
+
+def resume(path: Path, model: Model, average: dict[str, Tensor], muon: Muon, adam: torch.optim.AdamW) -> int:
+    """Load a checkpoint if there is one; the step to go on from."""
+    if not path.exists():
+        return 0
+    state: dict[str, Any] = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
+    model.load_state_dict(state["model"])
+    for name, value in average.items():
+        value.copy_(state["average"][name])
+    muon.load_state_dict(state["muon"])
+    adam.load_state_dict(state["adam"])
+    return int(state["step"])
+
+
+def averaged(model: Model, values: list[float]) -> list[float]:
+    """Average gradients and some numbers over the workers, in one message."""
+    if not dist.is_initialized():
+        return values
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([*(g.flatten() for g in grads), torch.tensor(values)])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for grad, part in zip(grads, flat[: -len(values)].split([g.numel() for g in grads]), strict=False):
+        grad.copy_(part.view_as(grad))
+    return [float(v) for v in flat[-len(values) :]]
+
+
+def step_once(model: Model, ids: Tensor, targets: Tensor, begun: float) -> list[float]:
+    """Forward, backward, average, clip; the loss in nats per scored token and the seconds since `begun`."""
+    loss, balance = model.loss(ids, targets)
+    (loss + BALANCE_WEIGHT * balance).backward()
+    values = averaged(model, [float(loss.detach()), time.time() - begun])
+    torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
+    return values
+
+
+def report(arguments: argparse.Namespace, step: int, done: int, loss: float, factor: float, seconds: float) -> None:
+    """One line to log.jsonl and to stdout; `done` steps took `seconds` since this start."""
+    tokens = arguments.rows * ROW
+    line = {
+        "step": step,
+        "tokens": step * tokens,
+        "loss": loss,
+        "rate": factor,
+        "tokens_per_s": done * tokens / seconds,
+    }
+    with (arguments.out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    print(line, flush=True)
+
+
+def run(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
+    """The loop of one worker: until `--steps` or `--minutes`."""
+    torch.set_num_threads(arguments.threads)
+    torch.set_float32_matmul_precision("high")  # TF32 on CUDA; no effect on a CPU
+    if arguments.workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=arguments.workers)
+    share = arguments.rows // arguments.workers
+    model = Model(Config(), arguments.seed).to(arguments.device)
+    muon, adam = optimizers(model)
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    path = arguments.out / "checkpoint.pt"
+    start = resume(path, model, average, muon, adam)
+    begun, losses = time.time(), []
+    for step in range(start, arguments.steps):
+        ids, targets = batch(arguments.shards, step, arguments.rows, arguments.device)
+        mine = slice(rank * share, (rank + 1) * share)
+        loss, seconds = step_once(model, ids[mine], targets[mine], begun)
+        losses.append(loss)
+        factor = min(rate(step, arguments.steps), rate(int(seconds), int(60 * arguments.minutes), warm=1))
+        for group in adam.param_groups:
+            group["lr"] = ADAM_RATE * factor
+        adam.step()
+        muon.step(factor)
+        model.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.values()), list(model.state_dict().values()), 1 - AVERAGE)
+        if (step + 1) % LOG_STEPS == 0 and rank == 0:
+            report(arguments, step + 1, step + 1 - start, sum(losses) / len(losses), factor, time.time() - begun)
+            losses = []
+        last = step + 1 == arguments.steps or factor == 0.0
+        if ((step + 1) % CHECKPOINT_STEPS == 0 or last) and rank == 0:
+            save(path, model, average, muon, adam, step + 1)
+        if last:
+            break
+
+
+def main() -> None:
+    """Parse, set threads, run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--minutes", type=float, default=10_000, help="let the rate end after this long at the latest")
+    parser.add_argument("--rows", type=int, default=4, help=f"rows of {ROW} tokens per step; divides {SHARD_ROWS}")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--workers", type=int, default=2, help="processes; 1 on CUDA")
+    parser.add_argument("--threads", type=int, default=1, help="of each worker")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.workers > 1:
+            torch.multiprocessing.spawn(run, (arguments, f"{folder}/meeting"), nprocs=arguments.workers)
+        else:
+            run(0, arguments, "")
+
+
+if __name__ == "__main__":
+    main()
