@@ -25,6 +25,7 @@ class ModelInfo:
     engine: EngineName
     n_ctx: int  # longest sequence
     n_cells: int  # attention rows for all sequences together; shared rows count once
+    cache_bytes: int  # rows and snapshots kept for all sequences together, at most
     n_vocab: int
     end_ids: frozenset[int]  # sampling one of these ends an answer
     max_sequences: int
@@ -39,6 +40,7 @@ class EngineSettings:
 
     n_ctx: int = 32_768  # longest sequence; the model's own limit wins where it is smaller
     n_cells: int = 65_536  # attention rows for all sequences together
+    cache_bytes: int = 4 << 30  # rows and snapshots kept for all sequences together
     max_sequences: int = 8
     n_threads: int = 0  # 0: one per physical core
     chunk: int = 512  # most tokens in one forward pass

@@ -53,6 +53,7 @@ class LlamaBackend:
             engine="llama",
             n_ctx=n_ctx,
             n_cells=self._context.n_ctx,
+            cache_bytes=settings.cache_bytes,
             n_vocab=n_vocab,
             end_ids=tokenizer.end_ids,
             max_sequences=settings.max_sequences,

@@ -54,6 +54,7 @@ class MlxBackend:
             engine="mlx",
             n_ctx=n_ctx,
             n_cells=max(settings.n_cells, n_ctx),
+            cache_bytes=settings.cache_bytes,
             n_vocab=text["vocab_size"],
             end_ids=tokenizer.end_ids,
             max_sequences=settings.max_sequences,

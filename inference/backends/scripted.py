@@ -111,6 +111,7 @@ class ScriptedBackend:
             engine="scripted",
             n_ctx=settings.n_ctx,
             n_cells=settings.n_cells,
+            cache_bytes=settings.cache_bytes,
             n_vocab=256 + len(_CONTROL),
             end_ids=_END_IDS,
             max_sequences=settings.max_sequences,
