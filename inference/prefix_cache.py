@@ -8,53 +8,22 @@ Snapshots stand where prompts part: at the marks that the client names, at branc
 before a prompt's end (the last token is always evaluated for its logits, and the same prompt then costs one).
 
 Tokens are compared as packed 32-bit ids, so a look-up is a few `memcmp`s and never a loop over tokens.
+
+Under a limit on rows or bytes it gives up one segment at a time, from a snapshot to the one before it: the one with
+the fewest tokens to evaluate again per byte freed and per job since its last use, which is hyperbolic caching
+(Blankstein, Sen, Freedman: "Hyperbolic Caching", USENIX ATC 2017) with sizes. Rows go from a path's end only and
+never while another sequence stands on them, so a shared trunk outlives its tails.
 """
 
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from inference.backends.base import Snapshot
+from inference.kept import ID_BYTES, Kept, Stop, common_prefix, common_rows, count_rows, first_rows
 
-ID_BYTES = 4
 FORK_WORTH = 256  # tokens: losing fewer than this from a kept sequence is cheaper than a sequence of its own
 MIN_BRANCH = 32  # tokens: a branch point nearer than this to a snapshot is not worth one of its own
-MAX_SNAPSHOTS = 16  # per sequence; on the real model each is 62.8 MiB
-
-
-def pack(tokens: Sequence[int]) -> bytes:
-    """Token ids as packed 32-bit integers, in the machine's order."""
-    return array("i", tokens).tobytes()
-
-
-def common_prefix(a: bytes, b: bytes) -> int:
-    """Tokens that two packed runs share at their start; a binary search over `memcmp`s."""
-    low, high = 0, min(len(a), len(b)) // ID_BYTES
-    left, right = memoryview(a), memoryview(b)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low * ID_BYTES : middle * ID_BYTES] == right[low * ID_BYTES : middle * ID_BYTES]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-@dataclass(slots=True, eq=False)
-class Kept:
-    """One sequence of the backend. `busy` while a job appends to it; `rows` are half-open runs of row numbers."""
-
-    seq: int
-    tokens: bytes
-    rows: list[tuple[int, int]]
-    snapshots: dict[int, Snapshot]
-    busy: bool = True
-    last_used: int = 0
-    prompt_end: int = 0  # where the newest end-of-prompt snapshot stands; 0: none
-
-    @property
-    def n_tokens(self) -> int:
-        return len(self.tokens) // ID_BYTES
+MAX_SNAPSHOTS = 16  # per sequence: bounds a look-up; bytes are what usually bounds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +40,45 @@ class Match:
         return self.snapshot.n_tokens if self.snapshot else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """What the backend must do: take the sequence back to `snapshot`, or close it where that is None."""
+
+    kept: Kept
+    snapshot: Snapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """What could be given up: the stop at `at`, and all of the path but the first `left` tokens."""
+
+    kept: Kept
+    at: int
+    left: int  # all tokens: only the snapshot goes
+    n_lost: int  # tokens to evaluate again if that prompt comes back
+    n_rows: int  # freed
+    n_bytes: int  # freed, with the rows
+    age: int  # jobs since its last use
+
+
 @dataclass(slots=True)
 class PrefixCache:
-    """All kept sequences. `max_rows` and `max_sequences` are the backend's limits."""
+    """All kept sequences. `max_rows` and `max_sequences` are the backend's limits, `max_bytes` (rows, at `row_bytes`
+    each, and snapshots) is the budget. One sequence that fills the context must fit in all three."""
 
     max_rows: int
     max_sequences: int
+    max_bytes: int
+    row_bytes: int
     kept: list[Kept] = field(default_factory=list)
-    _tick: int = 0
+    n_evicted: int = 0  # segments given up that a prompt could have reused
+    _n_ended: int = 0
     _next_row: int = 0
 
-    def plan(self, prompt: bytes, n_rows: int) -> tuple[Match, list[Kept]] | None:
-        """How to begin a job on `prompt`, when `n_rows` are wanted beside the prompt's: its answer, other jobs' rest.
+    def admit(self, prompt: bytes, n_answer: int) -> tuple[Match, list[Eviction]] | None:
+        """How to begin a job on `prompt` with an answer of up to `n_answer` tokens.
 
-        Returns the match and the idle sequences to drop first, or None if it must wait for a running job's end.
+        Makes the room, in which the backend must follow; then call `begin`. None: wait for a running job's end.
         The best match may hold too much to be copied: then it is cut short, and at last given up.
         """
         n_tokens = len(prompt) // ID_BYTES
@@ -95,9 +89,11 @@ class PrefixCache:
         if best.kept is not None:
             choices.append(Match(kept=None, snapshot=None, fork=False, branch=best.branch))
         for match in choices:
-            dropped = self._room_for(match, n_rows + n_tokens - match.n_tokens)
-            if dropped is not None:
-                return match, dropped
+            wanted = n_tokens - match.n_tokens + n_answer
+            if self._could_fit(match, wanted):
+                if match.kept is not None and not match.fork:
+                    match.kept.cut(match.n_tokens)
+                return match, self._make_room(match, wanted)
         return None
 
     def match(self, prompt: bytes) -> Match:
@@ -105,56 +101,35 @@ class PrefixCache:
         limit = len(prompt) // ID_BYTES - 1
         shared = [(min(common_prefix(kept.tokens, prompt), limit), kept) for kept in self.kept]
         longest = max((n for n, _ in shared), default=0)
-        usable = [(max((at for at in kept.snapshots if at <= n), default=0), kept) for n, kept in shared]
+        usable = [(max((at for at in kept.stops if at <= n), default=0), kept) for n, kept in shared]
         reused = max((at for at, _ in usable), default=0)
         branch = longest if longest - reused >= MIN_BRANCH else 0
         if reused == 0:
             return Match(kept=None, snapshot=None, fork=False, branch=branch)
 
         def fitness(kept: Kept) -> tuple[bool, int, int]:  # last_used: so that the oldest one stays free to be dropped
-            return not kept.busy, -max(kept.snapshots), kept.last_used
+            return not kept.busy, -kept.reach, kept.last_used
 
         best = max((kept for at, kept in usable if at == reused), key=fitness)
-        fork = best.busy or max(best.snapshots) - reused >= FORK_WORTH
-        return Match(best, best.snapshots[reused], fork, branch)
+        fork = best.busy or best.reach - reused >= FORK_WORTH
+        return Match(best, best.stops[reused].snapshot, fork, branch)
 
-    def _room_for(self, match: Match, n_rows: int) -> list[Kept] | None:
-        """The idle sequences to drop so that `match` can go on for `n_rows` more; None if it does not fit now.
+    def begin(self, match: Match, seq: int, to_come: int) -> Kept:
+        """Note that a job goes on from `match` on the sequence `seq`, its own or a copy, for up to `to_come` tokens.
 
-        Least recently used first. Rows that another sequence shares stay, so a trunk goes last of all.
+        Returns what it appends to.
         """
-        idle = sorted((k for k in self.kept if not k.busy and k is not match.kept), key=lambda k: k.last_used)
-        staying = list(self.kept)
-        dropped: list[Kept] = []
-        while not self._fits(staying, match, n_rows):
-            if not idle:
-                return None
-            staying.remove(idle[0])
-            dropped.append(idle.pop(0))
-        return dropped
-
-    def _fits(self, staying: list[Kept], match: Match, n_rows: int) -> bool:
-        new_sequence = match.kept is None or match.fork
-        runs = [run for kept in staying if new_sequence or kept is not match.kept for run in kept.rows]
-        if match.kept is not None and not new_sequence:
-            runs += _cut(match.kept.rows, match.n_tokens)
-        return len(staying) + new_sequence <= self.max_sequences and count_rows(runs) + n_rows <= self.max_rows
-
-    def begin(self, match: Match, seq: int) -> Kept:
-        """Note that a job goes on from `match` on the sequence `seq`, its own or a copy. Returns what it appends to."""
         n = match.n_tokens
         source = match.kept
         if source is not None and not match.fork:
-            source.tokens = source.tokens[: n * ID_BYTES]
-            source.rows = _cut(source.rows, n)
-            source.snapshots = {at: snapshot for at, snapshot in source.snapshots.items() if at <= n}
-            source.busy = True
+            source.busy, source.to_come = True, to_come
             return source
         kept = Kept(
             seq=seq,
             tokens=source.tokens[: n * ID_BYTES] if source else b"",
-            rows=_cut(source.rows, n) if source else [],
-            snapshots={at: s for at, s in source.snapshots.items() if at <= n} if source else {},
+            rows=first_rows(source.rows, n) if source else [],
+            stops={at: stop for at, stop in source.stops.items() if at <= n} if source else {},
+            to_come=to_come,
         )
         self.kept.append(kept)
         return kept
@@ -168,24 +143,32 @@ class PrefixCache:
         else:
             kept.rows.append((first, first + n))
         kept.tokens += tokens
+        kept.to_come -= n
 
-    def remember(self, kept: Kept, snapshot: Snapshot, *, prompt_end: bool) -> None:
-        """Keep a snapshot of the sequence as it is now. A sequence has one end-of-prompt snapshot, the newest."""
+    def remember(self, kept: Kept, snapshot: Snapshot, *, prompt_end: bool) -> list[Eviction]:
+        """Keep a snapshot of the sequence as it is now. A sequence has one end-of-prompt snapshot, the newest.
+
+        What had to go for its bytes is returned: the backend must follow.
+        """
+        at = snapshot.n_tokens
         if prompt_end:
-            if kept.prompt_end != snapshot.n_tokens:
-                kept.snapshots.pop(kept.prompt_end, None)
-            kept.prompt_end = snapshot.n_tokens
-        elif kept.prompt_end == snapshot.n_tokens:
+            if kept.prompt_end != at:
+                kept.stops.pop(kept.prompt_end, None)
+            kept.prompt_end = at
+        elif kept.prompt_end == at:
             kept.prompt_end = 0  # now a mark, which outlives the next key
-        kept.snapshots[snapshot.n_tokens] = snapshot
-        if len(kept.snapshots) > MAX_SNAPSHOTS:
-            del kept.snapshots[_least_useful(sorted(kept.snapshots))]
+        kept.stops[at] = Stop(snapshot, self._n_ended)
+        if len(kept.stops) > MAX_SNAPSHOTS:
+            del kept.stops[min(list(kept.stops)[1:-1], key=lambda at: at - kept.before(at))]
+        return self._make_room(None, 0)
 
     def release(self, kept: Kept) -> None:
         """The job on `kept` has ended; the sequence may be reused or dropped from now on."""
-        self._tick += 1
-        kept.busy = False
-        kept.last_used = self._tick
+        self._n_ended += 1
+        kept.busy, kept.to_come = False, 0
+        kept.last_used = self._n_ended
+        for stop in kept.stops.values():
+            stop.last_used = self._n_ended
 
     def forget(self, kept: Kept) -> None:
         """The backend closed the sequence."""
@@ -197,29 +180,98 @@ class PrefixCache:
 
     def snapshot_bytes(self) -> int:
         """Bytes of all snapshots, shared ones once."""
-        return sum({id(s): s.n_bytes for kept in self.kept for s in kept.snapshots.values()}.values())
+        snapshots = {id(stop): stop.snapshot for kept in self.kept for stop in kept.stops.values()}
+        return sum(snapshot.n_bytes for snapshot in snapshots.values())
 
+    # --- making room --------------------------------------------------------------------------------------------
 
-def count_rows(runs: Iterable[tuple[int, int]]) -> int:
-    """Size of the union of half-open runs."""
-    total, end = 0, -1
-    for first, last in sorted(runs):
-        total += max(0, last - max(first, end))
-        end = max(end, last)
-    return total
+    def _could_fit(self, match: Match, n_rows: int) -> bool:
+        """Whether the running jobs and `match` leave the room, if all else goes: idle sequences and snapshots."""
+        staying = [kept for kept in self.kept if kept.busy or kept is match.kept]
+        runs = [run for kept in staying if kept is not match.kept or match.fork for run in kept.rows]
+        if match.kept is not None and not match.fork:
+            runs += first_rows(match.kept.rows, match.n_tokens)
+        rows = count_rows(runs) + sum(kept.to_come for kept in staying) + n_rows
+        n_sequences = len(staying) + (match.kept is None or match.fork)
+        n_bytes = rows * self.row_bytes + (match.snapshot.n_bytes if match.snapshot else 0)
+        return n_sequences <= self.max_sequences and rows <= self.max_rows and n_bytes <= self.max_bytes
 
+    def _make_room(self, match: Match | None, n_rows: int) -> list[Eviction]:
+        """Give up what is worth least until `match` can go on for `n_rows` more, or nothing is left to give up."""
+        evicted: dict[int, Eviction] = {}  # by sequence: several segments of one are one step for the backend
+        is_new = match is not None and (match.kept is None or match.fork)
+        while True:
+            n_held = self.n_rows() + sum(kept.to_come for kept in self.kept) + n_rows
+            if len(self.kept) + is_new > self.max_sequences:
+                kept, left = self._least_kept(match), 0
+            elif n_held > self.max_rows or n_held * self.row_bytes + self.snapshot_bytes() > self.max_bytes:
+                segment = self._least_segment(match, of_rows=n_held > self.max_rows)
+                if segment is None:
+                    break
+                kept, left = segment.kept, segment.left
+                if left == kept.n_tokens:
+                    for holder in self._holders(kept.stops[segment.at]):
+                        del holder.stops[segment.at]
+                    self.n_evicted += 1
+                    continue
+            else:
+                break
+            evicted[kept.seq] = self._cut_back(kept, left)
+        return list(evicted.values())
 
-def _cut(rows: list[tuple[int, int]], n: int) -> list[tuple[int, int]]:
-    """The first `n` rows."""
-    out: list[tuple[int, int]] = []
-    for first, last in rows:
-        if n <= 0:
-            break
-        out.append((first, min(last, first + n)))
-        n -= last - first
-    return out
+    def _cut_back(self, kept: Kept, n: int) -> Eviction:
+        self.n_evicted += kept.reach > n
+        kept.cut(n)
+        stop = kept.stops.get(n)
+        if stop is None or len(self._holders(stop)) > 1:
+            self.kept.remove(kept)  # another one has all that is left
+            return Eviction(kept, None)
+        return Eviction(kept, stop.snapshot)
 
+    def _least_kept(self, match: Match | None) -> Kept:
+        """The idle sequence whose end costs least: few tokens that no other has, long unused."""
 
-def _least_useful(positions: list[int]) -> int:
-    """The snapshot whose loss costs least: the one nearest behind its predecessor. First and last stay."""
-    return min(positions[1:-1], key=lambda at: at - positions[positions.index(at) - 1])
+        def worth(kept: Kept) -> tuple[float, int]:
+            n_lost = max(0, kept.reach - self._n_shared(kept))
+            return n_lost / (1 + self._n_ended - kept.last_used), kept.last_used
+
+        return min(self._idle(match), key=worth)
+
+    def _least_segment(self, match: Match | None, *, of_rows: bool) -> _Segment | None:
+        """The one to give up first, by what it frees: rows, or bytes."""
+
+        def worth(segment: _Segment) -> tuple[float, int]:
+            freed = segment.n_rows if of_rows else segment.n_bytes
+            return segment.n_lost / freed / (1 + segment.age), -segment.age
+
+        segments = [each for each in self._segments(match) if (each.n_rows if of_rows else each.n_bytes)]
+        return min(segments, key=worth, default=None)
+
+    def _segments(self, match: Match | None) -> Iterator[_Segment]:
+        """All that could go now: the ends of idle sequences, and every snapshot but the one that the match begins at."""
+        for kept in self._idle(match):
+            n_shared = self._n_shared(kept)
+            n_behind = kept.n_tokens - max(kept.reach, n_shared)
+            if n_behind > 0:  # an answer's rows: no prompt can begin after them
+                yield _Segment(kept, 0, kept.reach, 0, n_behind, n_behind * self.row_bytes, 0)
+            elif kept.stops:
+                at, left = kept.reach, kept.before(kept.reach)
+                n_rows = max(0, kept.n_tokens - max(left, n_shared))
+                n_bytes = n_rows * self.row_bytes + kept.stops[at].snapshot.n_bytes
+                yield _Segment(kept, at, left, at - left, n_rows, n_bytes, self._n_ended - kept.stops[at].last_used)
+        for stop, kept in {id(stop): (stop, kept) for kept in self.kept for stop in kept.stops.values()}.values():
+            at = stop.snapshot.n_tokens
+            if match is None or stop.snapshot is not match.snapshot:
+                n_lost = (at - kept.before(at)) * len(self._holders(stop))
+                age = self._n_ended - stop.last_used
+                yield _Segment(kept, at, kept.n_tokens, n_lost, 0, stop.snapshot.n_bytes, age)
+
+    def _holders(self, stop: Stop) -> list[Kept]:
+        return [kept for kept in self.kept if kept.stops.get(stop.snapshot.n_tokens) is stop]
+
+    def _idle(self, match: Match | None) -> list[Kept]:
+        return [kept for kept in self.kept if not kept.busy and (match is None or kept is not match.kept)]
+
+    def _n_shared(self, kept: Kept) -> int:
+        """How many of its leading rows some other sequence stands on, too."""
+        return max((common_rows(kept.rows, other.rows) for other in self.kept if other is not kept), default=0)

@@ -5,14 +5,15 @@ scheduler's business.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from inference.backends.base import Backend
+from inference.backends.base import Backend, Snapshot
 from inference.draft_gate import Gate
 from inference.generation import Job, Usage
-from inference.prefix_cache import Kept, Match, PrefixCache, pack
+from inference.kept import Kept, pack
+from inference.prefix_cache import Eviction, Match, PrefixCache
 from inference.speculate import MAX_DRAFT, Drafter
 
 CHUNK = 256  # tokens of a prefill step: what a cancel or a more urgent job waits for at most
@@ -34,11 +35,6 @@ class Run:
     n_evaluated: int = 0
 
     @property
-    def rows_to_come(self) -> int:
-        """Attention rows that it may still fill."""
-        return len(self.job.prompt) + self.job.max_tokens - self.n_done - len(self.answer)
-
-    @property
     def usage(self) -> Usage:
         return Usage(len(self.job.prompt), self.n_cached, len(self.answer), self.n_evaluated)
 
@@ -50,20 +46,27 @@ class Runner:
         info = backend.info
         if info.n_cells < info.n_ctx:
             raise ValueError(f"{info.n_cells} attention rows can not hold one sequence of {info.n_ctx}")
+        if info.cache_bytes < info.n_ctx * info.row_bytes + info.snapshot_bytes:
+            raise ValueError(f"{info.cache_bytes} bytes can not hold one sequence of {info.n_ctx} and its snapshot")
         self.backend = backend
         self._gates = {True: Gate(), False: Gate()}  # copying jobs must not pay for the guesses of others
         self._clock = clock
-        self.cache = PrefixCache(max_rows=info.n_cells, max_sequences=info.max_sequences)
+        self.cache = PrefixCache(
+            max_rows=info.n_cells,
+            max_sequences=info.max_sequences,
+            max_bytes=info.cache_bytes,
+            row_bytes=info.row_bytes,
+        )
 
-    def begin(self, run: Run, rows_reserved: int) -> bool:
+    def begin(self, run: Run) -> bool:
         """Give the run a sequence that holds its longest kept prefix. False: it must wait for another's end."""
-        plan = self.cache.plan(run.prompt, run.job.max_tokens + rows_reserved)
-        if plan is None:
+        admitted = self.cache.admit(run.prompt, run.job.max_tokens)
+        if admitted is None:
             return False
-        match, dropped = plan
-        for kept in dropped:
-            self.discard(kept)
-        run.kept = self.cache.begin(match, self._sequence(match))
+        match, evictions = admitted
+        self._follow(evictions)
+        to_come = len(run.job.prompt) + run.job.max_tokens - match.n_tokens
+        run.kept = self.cache.begin(match, self._sequence(match), to_come)
         run.n_done = run.n_cached = match.n_tokens
         last = len(run.job.prompt) - 1  # the same prompt again, or a longer one, costs what follows here
         run.stops = sorted({at for at in (*run.job.cache_marks, match.branch, last) if match.n_tokens < at <= last})
@@ -71,17 +74,28 @@ class Runner:
         run.sampler = self.backend.sampler(run.job.sampling, constraint)
         return True
 
+    def _follow(self, evictions: Iterable[Eviction]) -> None:
+        """Have the backend give up what the cache did."""
+        for eviction in evictions:
+            if eviction.snapshot is None:
+                self.backend.close(eviction.kept.seq)
+            else:
+                self._restore(eviction.kept, eviction.snapshot)
+
     def _sequence(self, match: Match) -> int:
         if match.kept is None or match.snapshot is None:
             return self.backend.open()
         if match.fork:
             return self.backend.fork(match.kept.seq, match.snapshot)
-        try:
-            self.backend.restore(match.kept.seq, match.snapshot)
-        except Exception:
-            self.discard(match.kept)
-            raise
+        self._restore(match.kept, match.snapshot)
         return match.kept.seq
+
+    def _restore(self, kept: Kept, snapshot: Snapshot) -> None:
+        try:
+            self.backend.restore(kept.seq, snapshot)
+        except Exception:
+            self.discard(kept)
+            raise
 
     def step(self, run: Run) -> tuple[int, ...]:
         """Evaluate the next chunk of the prompt, or go on with the answer. Returns the tokens drawn, if any.
@@ -106,7 +120,8 @@ class Runner:
         if run.stops and end == stop:
             del run.stops[0]
             snapshot = self.backend.snapshot(run.kept.seq)
-            self.cache.remember(run.kept, snapshot, prompt_end=end == n_prompt - 1 and end not in run.job.cache_marks)
+            is_end = end == n_prompt - 1 and end not in run.job.cache_marks
+            self._follow(self.cache.remember(run.kept, snapshot, prompt_end=is_end))
         if end < n_prompt or run.job.max_tokens == 0:
             return ()
         first = self.backend.sample(run.kept.seq, run.sampler)

@@ -21,7 +21,7 @@ from typing import Literal
 from inference.backends.base import Backend, ModelInfo, Tokenizer
 from inference.errors import EngineError, ModelBroken, ModelLoading, PromptTooLong, QueueFull
 from inference.generation import Chunk, Finish, FinishReason, Job, Priority
-from inference.prefix_cache import pack
+from inference.kept import pack
 from inference.runner import Run, Runner
 from inference.stream import Stream
 
@@ -242,8 +242,7 @@ class Scheduler:
             self._fail(runner, task, ModelBroken(f"the engine failed: {type(error).__name__}"))
 
     def _begin(self, runner: Runner, task: _Task) -> bool:
-        others = [other.run for other in self._tasks if other.begun]
-        task.begun = runner.begin(task.run, sum(run.rows_to_come for run in others))
+        task.begun = runner.begin(task.run)
         task.blocked = not task.begun
         if task.begun:
             self._counts["begun"] += 1

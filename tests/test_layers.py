@@ -30,6 +30,7 @@ LAYERS = {
         "line_runs",
         "grammar",
         "tokenizer",
+        "kept",
         "prefix_cache",
         "draft_gate",
         "speculate",

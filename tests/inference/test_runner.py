@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inference.backends.base import EngineSettings
 from inference.backends.scripted import ScriptedBackend
 from inference.generation import Job
-from inference.prefix_cache import pack
+from inference.kept import pack
 from inference.runner import CHUNK, Run, Runner
 
 
@@ -32,7 +32,7 @@ def complete(
     prediction: tuple[int, ...] = (),
 ) -> Run:
     run = Run(Job("job", tuple(prompt), n_tokens, cache_marks=marks, prediction=prediction), pack(prompt))
-    assert runner.begin(run, 0)
+    assert runner.begin(run)
     while len(run.answer) < n_tokens:
         run.answer += runner.step(run)
     runner.end(run)
@@ -74,7 +74,7 @@ def test_chunks_end_at_marks_and_are_never_longer_than_said() -> None:
     runner = make_runner()
     complete(runner, [5] * 1000, n_tokens=1, marks=(100, 600))
     assert evaluated(runner) == [100, CHUNK, 244, CHUNK, 143, 1]
-    assert sorted(runner.cache.kept[0].snapshots) == [100, 600, 999]
+    assert sorted(runner.cache.kept[0].stops) == [100, 600, 999]
 
 
 def test_where_two_prompts_part_a_snapshot_is_taken_for_the_third() -> None:
@@ -88,7 +88,7 @@ def test_where_two_prompts_part_a_snapshot_is_taken_for_the_third() -> None:
 def test_a_warm_up_samples_nothing_and_serves_the_next_job() -> None:
     runner = make_runner()
     run = Run(Job("job", (1, 2, 3), 0), pack([1, 2, 3]))
-    assert runner.begin(run, 0)
+    assert runner.begin(run)
     while run.n_done < 3:
         assert runner.step(run) == ()
     runner.end(run)
@@ -125,10 +125,10 @@ def test_a_job_that_does_not_fit_beside_the_running_ones_waits() -> None:
     runner = make_runner(n_ctx=1000, n_cells=1000)
     long = Run(Job("long", (1,) * 800, 10), pack([1] * 800))
     short = Run(Job("short", (2,) * 300, 10), pack([2] * 300))
-    assert runner.begin(long, 0)
-    assert not runner.begin(short, long.rows_to_come)
+    assert runner.begin(long)
+    assert not runner.begin(short)
     runner.end(long)
-    assert runner.begin(short, 0)
+    assert runner.begin(short)
 
 
 def test_refuses_a_backend_that_can_not_hold_one_context() -> None:
