@@ -14,6 +14,7 @@ from qwen_lsp.post.completion import MAX_BLOCK_LINES, Place, enough, finish, pla
 from qwen_lsp.post.syntax import sound_part
 from qwen_lsp.prompt.heal import REFUSED, RESUMED, resume
 from qwen_lsp.prompt.layouts.fim import JOINT, Hole, Question, question
+from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Document
 from qwen_lsp.text.snapshot import Snapshot
 
@@ -52,14 +53,18 @@ class Task:
     priority: Priority = "typing"
     max_lines: int = MAX_BLOCK_LINES
     tail: str = ""
+    latest_of: str = ""
 
 
-async def fill(snapshot: Snapshot, task: Task, engine: Engine) -> Filled | Nothing:
-    """The model's answer for the hole, cut to what fits there and parses. Raises EngineError."""
+async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | None = None) -> Filled | Nothing:
+    """The model's answer for the hole, cut to what fits there and parses. Raises EngineError.
+
+    With a `ledger`, whose tail is at the hole, that is what the model reads.
+    """
     reason = excluded(task.document)
     if reason is not None:
         return Nothing(reason)
-    hole, around = surroundings(snapshot, task)
+    hole, around = surroundings(snapshot, task, ledger)
     stop = () if around.block else ("\n",)
     asked = question(JOINT, hole, stop=stop)
     said = await _read(engine, task, asked, around)
@@ -69,10 +74,13 @@ async def fill(snapshot: Snapshot, task: Task, engine: Engine) -> Filled | Nothi
     return _checked(task, around, said)
 
 
-def surroundings(snapshot: Snapshot, task: Task) -> tuple[Hole, Place]:
+def surroundings(snapshot: Snapshot, task: Task, ledger: Ledger | None = None) -> tuple[Hole, Place]:
     """What the prompt is made of, and what decides how much of the answer is shown."""
     document, scale = task.document, _scale(snapshot, task)
     before, after = shown_text(document.text[: task.start]), shown_text(task.tail + document.text[task.end :])
+    around = place(before, after, task.max_lines)
+    if ledger is not None and (tail := ledger.tail) is not None:
+        return Hole(tail.path, tail.before, tail.after, ledger.repository, ledger.base, ledger.log), around
     files = pack(rank(snapshot, document.uri), int(CONTEXT_TOKENS * scale))
     hole = Hole(
         shown_path(document.uri, snapshot.roots),
@@ -81,7 +89,7 @@ def surroundings(snapshot: Snapshot, task: Task) -> tuple[Hole, Place]:
         snapshot.roots[0].name if snapshot.roots else "",
         files,
     )
-    return hole, place(before, after, task.max_lines)
+    return hole, around
 
 
 def _scale(snapshot: Snapshot, task: Task) -> float:
@@ -131,7 +139,7 @@ async def _read(engine: Engine, task: Task, asked: Question, around: Place) -> _
 
 
 def _request(task: Task, asked: Question) -> Request:
-    return Request(asked.prompt, task.max_tokens + (HEAL_TOKENS if asked.typed else 0), task.priority)
+    return Request(asked.prompt, task.max_tokens + (HEAL_TOKENS if asked.typed else 0), task.priority, task.latest_of)
 
 
 def _checked(task: Task, around: Place, said: _Said) -> Filled | Nothing:

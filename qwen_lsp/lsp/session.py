@@ -17,10 +17,12 @@ from qwen_lsp.engine.client import Engine
 from qwen_lsp.errors import EngineError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Nothing
+from qwen_lsp.features.ledger import compacted, turned, warm, worn_at
 from qwen_lsp.lsp.capabilities import Client
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.flight import LatestWins
 from qwen_lsp.lsp.status import Status
+from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.snapshot import Snapshot
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 class Features:
     """What the handlers call. The real ones, or a test's."""
 
-    complete: Callable[[Snapshot, Cursor, Engine], Coroutine[Any, Any, Completion | Nothing]]
+    complete: Callable[[Snapshot, Cursor, Engine, Ledger | None, str], Coroutine[Any, Any, Completion | Nothing]]
     offer: Callable[[Snapshot, str, int, int], tuple[Action, ...]]
     carry_out: Callable[[Snapshot, Action, Engine], Awaitable[Done | Nothing]]
 
@@ -54,6 +56,8 @@ class Session:
         self._roots: tuple[Path, ...] = ()
         self._options: tuple[object, ...] = ()
         self._snapshot: Snapshot | None = None
+        self._ledger: Ledger | None = None
+        self._compacting = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Event] = set()
 
@@ -103,6 +107,7 @@ class Session:
         engine_stays = settings.same_engine(self.settings)
         self.settings = settings
         logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
+        self._ledger = None
         self._changed()
         self.status.problems(problems)
         if not engine_stays and self._engine is not None:
@@ -114,6 +119,29 @@ class Session:
     def options(self) -> tuple[object, ...]:
         """What the editor said about settings, the most important last."""
         return self._options
+
+    def turn_ledger(self, cursor: Cursor) -> Ledger | None:
+        """The ledger for a request at the cursor, in the documents as they are now."""
+        snapshot = self.snapshot()
+        ledger = turned(self._ledger, snapshot, cursor)
+        if ledger is None:
+            return None
+        self._ledger = ledger
+        if not self._compacting and worn_at(ledger, snapshot, cursor):
+            self._compacting = True
+            self.spawn(self._compact(compacted(snapshot, cursor), snapshot.settings))
+        return ledger
+
+    async def _compact(self, fresh: Ledger, settings: Settings) -> None:
+        """Swap the ledger for one with a new base, once the engine has read that."""
+        try:
+            await warm(fresh, self.engine)
+            if self.settings is settings:  # else the ledger was begun anew meanwhile
+                self._ledger = fresh
+        except EngineError as error:
+            self.status.failed("warm-up", "", error)
+        finally:
+            self._compacting = False
 
     def start_engine(self) -> None:
         """Begin to load the model before it is needed."""

@@ -71,10 +71,10 @@ def smallest_edit(before: str, after: str) -> tuple[int, int, str] | None:
     """
     if before == after:
         return None
-    head = _common_head(before, after)
+    head = common_head(before, after)
     if head and before[head - 1] == "\r" and "\n" in (before[head : head + 1], after[head : head + 1]):
         head -= 1
-    tail = _common_tail(before, after, min(len(before), len(after)) - head)
+    tail = common_tail(before, after, min(len(before), len(after)) - head)
     while tail and before[-tail] == "\n" and _after_cr(before, after, tail):
         tail -= 1
     return head, len(before) - tail, after[head : len(after) - tail]
@@ -84,7 +84,8 @@ def _after_cr(before: str, after: str, tail: int) -> bool:
     return any(text[len(text) - tail - 1 : len(text) - tail] == "\r" for text in (before, after))
 
 
-def _common_head(one: str, other: str) -> int:
+def common_head(one: str, other: str) -> int:
+    """How many characters both begin with; a binary search over comparisons of slices."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -95,7 +96,8 @@ def _common_head(one: str, other: str) -> int:
     return low
 
 
-def _common_tail(one: str, other: str, most: int) -> int:
+def common_tail(one: str, other: str, most: int) -> int:
+    """How many characters, up to `most`, both end with."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2

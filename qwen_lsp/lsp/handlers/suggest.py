@@ -6,7 +6,7 @@ prompt and no engine beyond handing them on.
 
 from lsprotocol import types as t
 
-from qwen_lsp.errors import QwenError
+from qwen_lsp.errors import EngineSuperseded, QwenError
 from qwen_lsp.features.complete import Completion, Nothing
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.convert import Suggestion
@@ -26,11 +26,13 @@ async def suggest(
         session.status.nothing(feature, uri, "the editor has not opened this file with us")
         return None
     cursor = Cursor(document, convert.offset(document, params.position, session.client.encoding))
-    engine, complete = session.engine, session.features.complete
+    engine, complete, ledger = session.engine, session.features.complete, session.turn_ledger(cursor)
     try:
         found = await session.flight.run(
-            (feature, uri), lambda: after(delay_s, lambda: complete(snapshot, cursor, engine))
+            (feature, uri), lambda: after(delay_s, lambda: complete(snapshot, cursor, engine, ledger, feature))
         )
+    except EngineSuperseded:
+        found = Superseded()
     except QwenError as error:
         session.status.failed(feature, uri, error)
         return None

@@ -14,6 +14,7 @@ from qwen_lsp.prompt.segments import Control, Prompt, Segment, Text
 
 PREFIX, SUFFIX, MIDDLE = Control("<|fim_prefix|>"), Control("<|fim_suffix|>"), Control("<|fim_middle|>")
 REPO, FILE = Control("<|repo_name|>"), Control("<|file_sep|>")
+LOG_NAME = "changes.patch"  # what the log is called, as if it were a file
 STOP_CONTROLS = ("<|endoftext|>", "<|fim_pad|>", "<|file_sep|>", "<|repo_name|>", "<|im_end|>")
 
 
@@ -43,13 +44,17 @@ LAYOUTS = {layout.name: layout for layout in (JOINT, SUFFIX_FIRST, PREFIX_FIRST)
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """The file at the cursor, already cut to its budgets, and what surrounds it. Lines end by LF."""
+    """The file at the cursor, already cut to its budgets, and what surrounds it. Lines end by LF.
+
+    `log`: what has changed since in the files shown, in time order.
+    """
 
     path: str
     before: str
     after: str
     repository: str = ""
     files: tuple[ContextFile, ...] = ()
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +85,29 @@ def question(layout: Layout, hole: Hole, *, heal: bool = True, stop: tuple[str, 
     return Question(_without_empty(segments, marks, stop, layout.stop_controls), line[cut:])
 
 
+def base_prompt(repository: str, files: tuple[ContextFile, ...]) -> Prompt:
+    """What every question begins with whose hole has these files first."""
+    segments, marks = _shown(repository, files)
+    return _without_empty(segments, marks, (), ())
+
+
 def _repository(hole: Hole) -> tuple[list[Segment], list[int]]:
-    """The other files, a mark after each; nothing at all where there are none."""
-    segments: list[Segment] = []
-    marks: list[int] = []
+    """Other files and what changed in them, a mark after each file and after the log; nothing where there are none."""
+    segments, marks = _shown(hole.repository, hole.files)
     if hole.files:
-        segments += [REPO, Text(f"{hole.repository}\n")]
-        for file in hole.files:
-            segments += [FILE, Text(f"{file.path}\n{file.text.rstrip()}\n")]  # blank lines at its end tell nothing
+        if hole.log:
+            segments += [FILE, Text(LOG_NAME + "\n"), *map(Text, hole.log)]
             marks.append(len(segments))
         segments += [FILE, Text(f"{hole.path}\n")]
+    return segments, marks
+
+
+def _shown(repository: str, files: tuple[ContextFile, ...]) -> tuple[list[Segment], list[int]]:
+    segments: list[Segment] = [REPO, Text(f"{repository}\n")] if files else []
+    marks: list[int] = []
+    for file in files:
+        segments += [FILE, Text(f"{file.path}\n{file.text.rstrip()}\n")]  # blank lines at its end tell nothing
+        marks.append(len(segments))
     return segments, marks
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qwen_lsp.engine.client import Usage
 from qwen_lsp.features.complete import Completion, Nothing, complete
+from qwen_lsp.features.ledger import turned
 from qwen_lsp.post.syntax import sound_part
 from qwen_lsp.prompt.segments import Text
 from qwen_lsp.text.document import Cursor, opened
@@ -41,6 +42,22 @@ async def test_typed_letters_are_left_to_the_model_and_taken_from_its_answer() -
     engine = await check_completion("total = su$0\n", model_says=" sum(xs)\n", inserts="m(xs)")
     texts = [segment.text for segment in engine.asked[0].prompt.segments if isinstance(segment, Text)]
     assert texts[-1] == "total ="
+
+
+async def test_with_a_ledger_the_model_reads_base_log_and_tail() -> None:
+    engine = FakeEngine("1\n", "2\n")
+    before = snapshot_of("def f():\n    pass\n" * 50 + "x = ")
+    (document,) = before.documents.values()
+    ledger = turned(None, before, Cursor(document, len(document.text)))
+    after = snapshot_of("import os\n" + document.text)
+    (document,) = after.documents.values()
+    cursor = Cursor(document, len(document.text))
+    await complete(after, cursor, engine, turned(ledger, after, cursor))
+    texts = [segment.text for segment in engine.asked[0].prompt.segments if isinstance(segment, Text)]
+    base, name, entry, path, *tail = texts[1:]
+    assert base.startswith("a.py\ndef f():\n") and (name, path) == ("changes.patch\n", "a.py\n")
+    assert entry == "@@ a.py:1 @@\n+import os\n"
+    assert "".join(tail).startswith("    pass\ndef f():\n") and len("".join(tail)) < 400
 
 
 async def test_asks_once_more_where_the_model_would_type_other_letters() -> None:
@@ -143,3 +160,11 @@ def test_whatever_stands_there_and_is_said(before: str, after: str, answer: str,
         assert sound_part(language, before + after, len(before), len(before), found.text) == found.text
     else:
         assert found.reason
+
+
+async def test_a_request_says_what_a_newer_one_would_replace() -> None:
+    engine = FakeEngine("1", "1")
+    snapshot = snapshot_of("x = ")
+    cursor = Cursor(snapshot.documents["file:///work/shop/a.py"], 4)
+    await complete(snapshot, cursor, engine, latest_of="inline")
+    assert {request.latest_of for request in engine.asked} == {"inline"}

@@ -13,6 +13,7 @@ from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Nothing
 from qwen_lsp.lsp.server import make_server
 from qwen_lsp.lsp.session import Features
+from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.edits import EditSet, FileEdit
 from qwen_lsp.text.snapshot import Snapshot
@@ -69,6 +70,7 @@ class Script:
         self.gate = asyncio.Event()
         self.gate.set()
         self.begun: list[Cursor] = []
+        self.ledgers: list[Ledger | None] = []
         self.news = asyncio.Event()
         self.closed: list[int] = []  # versions whose stream was closed before its end
         self.edits: EditSet | Nothing | Exception | None = None
@@ -77,8 +79,11 @@ class Script:
     def features(self) -> Features:
         return Features(self.complete, self.offer, self.carry_out)
 
-    async def complete(self, snapshot: Snapshot, cursor: Cursor, engine: Engine) -> Completion | Nothing:
+    async def complete(
+        self, snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None, latest_of: str
+    ) -> Completion | Nothing:
         self.begun.append(cursor)
+        self.ledgers.append(ledger)
         self.news.set()
         try:
             await self.gate.wait()

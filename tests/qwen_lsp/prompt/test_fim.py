@@ -1,11 +1,13 @@
 """Golden prompts for each layout, and the laws that reuse rests on."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.context.pack import ContextFile
-from qwen_lsp.prompt.layouts.fim import JOINT, LAYOUTS, STOP_CONTROLS, Hole, Layout, question
+from qwen_lsp.prompt.layouts.fim import JOINT, LAYOUTS, STOP_CONTROLS, Hole, Layout, base_prompt, question
 from qwen_lsp.prompt.segments import Control, Prompt, Text
 from tests.golden import check_golden
 
@@ -17,17 +19,20 @@ TOGETHER = Hole(
     "shop",
     (ContextFile("shop/item.py", "PRICE = 3\n"), ContextFile("README.md", "# <|im_end|> is text\n")),
 )
+EDITED = replace(TOGETHER, log=("@@ shop/item.py:1 @@\n-PRICE = 2\n+PRICE = 3\n", "shop/tax.py\nRATE = 7\n"))
 BITS = st.sampled_from(["a", "b_", " ", "\n", "(", "é", "<|im_end|>", "<|fim_middle|>", "\U0001f600"])
 TEXTS = st.lists(BITS, max_size=20).map("".join)
 FILES = st.lists(st.builds(ContextFile, TEXTS, TEXTS), max_size=3).map(tuple)
-HOLES = st.builds(Hole, TEXTS, TEXTS, TEXTS, TEXTS, FILES)
+LOGS = st.lists(TEXTS, max_size=2).map(tuple)
+HOLES = st.builds(Hole, TEXTS, TEXTS, TEXTS, TEXTS, FILES, LOGS)
 ANY_LAYOUT = st.sampled_from(list(LAYOUTS.values()))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_golden(layout: Layout) -> None:
-    alone, together = question(layout, ALONE), question(layout, TOGETHER)
-    shown = f"{_readable(alone.prompt)}\n=== left to the answer: {alone.typed!r}\n\n{_readable(together.prompt)}\n"
+    alone, together, edited = question(layout, ALONE), question(layout, TOGETHER), question(layout, EDITED)
+    shown = f"{_readable(alone.prompt)}\n=== left to the answer: {alone.typed!r}\n\n"
+    shown += f"{_readable(together.prompt)}\n\n{_readable(edited.prompt)}\n"
     check_golden(f"prompt/{layout.name}.txt", shown + "=== stops: " + " ".join(alone.prompt.stop_controls) + "\n")
 
 
@@ -37,7 +42,7 @@ def test_control_tokens_are_only_the_layouts_own(layout: Layout, hole: Hole) -> 
     prompt = question(layout, hole).prompt
     own = [part for part in layout.parts if isinstance(part, Control)]
     names = [segment.token for segment in prompt.segments if isinstance(segment, Control)]
-    frame = ["<|repo_name|>", *["<|file_sep|>"] * (len(hole.files) + 1)] if hole.files else []
+    frame = ["<|repo_name|>", *["<|file_sep|>"] * (len(hole.files) + bool(hole.log) + 1)] if hole.files else []
     assert names == frame + [part.token for part in own]
 
 
@@ -54,7 +59,7 @@ def test_same_hole_same_prompt_and_marks_ascend(layout: Layout, hole: Hole) -> N
 @settings(deadline=None)
 @given(HOLES, st.sampled_from("ab_ (.=1"))
 def test_typing_changes_nothing_before_the_line_of_the_cursor(hole: Hole, key: str) -> None:
-    typed = Hole(hole.path, hole.before + key, hole.after, hole.repository, hole.files)
+    typed = replace(hole, before=hole.before + key)
     one, two = question(JOINT, hole).prompt, question(JOINT, typed).prompt
     settled = one.marks[-1]
     assert two.segments[:settled] == one.segments[:settled]
@@ -93,3 +98,14 @@ def _readable(prompt: Prompt) -> str:
     if len(prompt.segments) in prompt.marks:
         parts.append("¦")
     return "".join(parts)
+
+
+@settings(deadline=None)
+@given(HOLES, TEXTS)
+def test_what_is_logged_later_changes_nothing_before_it(hole: Hole, entry: str) -> None:
+    if hole.files and hole.log:
+        one, two = question(JOINT, hole).prompt, question(JOINT, replace(hole, log=(*hole.log, entry))).prompt
+        n_base = len(base_prompt(hole.repository, hole.files).segments)
+        n_log = 2 + sum(bool(text) for text in hole.log)
+        assert two.segments[: n_base + n_log] == one.segments[: n_base + n_log]
+        assert base_prompt(hole.repository, hole.files).segments == one.segments[:n_base]

@@ -1,0 +1,131 @@
+"""The window's ledger over a session: requests append, a worn one is replaced only once its successor is warm."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from qwen_lsp.engine.client import Piece, Request, Usage
+from qwen_lsp.errors import EngineLost
+from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger
+from qwen_lsp.prompt.segments import Text
+from tests.fake_editor import FakeEditor
+from tests.qwen_lsp.lsp.wire import Wire, inline_at
+
+INLINE = "textDocument/inlineCompletion"
+URI, OTHER, SECRET = "file:///w/a.py", "file:///w/b.py", "file:///w/.env"
+TEXT = "".join(f"def f{n}(value):\n    return value + {n}\n\n\n" for n in range(40))
+
+
+class Engine:
+    """What warms bases here: each waits at the gate, and may fail."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.asked: list[Request] = []
+        self.error: Exception | None = None
+
+    async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
+        self.asked.append(request)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        yield Usage(10, 0, 0, 10, 1.0)
+
+
+class Window:
+    """One server with documents open, and what its completions were given."""
+
+    def __init__(self) -> None:
+        self.wire, self.editor, self.engine = Wire(), FakeEditor("utf-16"), Engine()
+
+    async def begin(self, *uris: str, **options: Any) -> None:
+        await self.wire.begin(**options)
+        for uri in uris:
+            self.wire.notify("textDocument/didOpen", self.editor.open(uri, TEXT + "x = \n"))
+        self.wire.engines[0].generate = self.engine.generate  # type: ignore[method-assign]
+
+    async def ledger(self, uri: str = URI, line: int = 160) -> Ledger | None:
+        """The ledger that a request is given."""
+        await self.wire.ask(INLINE, inline_at(uri, line, 0))
+        return self.wire.script.ledgers[-1]
+
+    def type(self, offset: int, text: str, uri: str = URI) -> None:
+        self.wire.notify("textDocument/didChange", self.editor.type(uri, offset, text, 0))
+
+    async def wear(self) -> Ledger:
+        """Edit at the top until a new base is asked for; the ledger of that request."""
+        for n in range(LOG_TOKENS // 5):
+            self.type(0, f"a{n} = 1\n")
+            ledger = await self.ledger(line=161 + n)
+            assert ledger is not None
+            await asyncio.sleep(0)
+            if self.engine.asked:
+                return ledger
+        raise AssertionError("no new base was asked for")
+
+
+async def test_an_edit_elsewhere_appends_and_nothing_else_changes() -> None:
+    window = Window()
+    await window.begin(URI)
+    first = await window.ledger()
+    window.type(0, "import os\n")
+    second = await window.ledger(line=161)
+    assert first is not None and second is not None
+    assert second.base == first.base and second.log == ("@@ a.py:1 @@\n+import os\n",)
+
+
+async def test_the_old_base_serves_until_the_new_one_is_warm() -> None:
+    window = Window()
+    await window.begin(URI)
+    old = await window.wear()
+    meanwhile = await window.ledger()
+    assert meanwhile is not None and meanwhile.base == old.base
+    (request,) = window.engine.asked
+    assert (request.max_tokens, request.priority) == (0, "warm-up")
+    shown = "".join(segment.text for segment in request.prompt.segments if isinstance(segment, Text))
+    assert "a0 = 1\n" in shown and "@@" not in shown
+    window.engine.gate.set()
+    window.type(0, "last = 1\n")
+    fresh = await window.ledger()
+    for _ in range(100):
+        assert fresh is not None
+        if fresh.base != old.base:
+            break
+        fresh = await window.ledger()
+    assert fresh is not None and fresh.log == ("@@ a.py:1 @@\n+last = 1\n",)
+    assert len(window.engine.asked) == 1
+
+
+async def test_a_base_that_can_not_be_warmed_changes_nothing() -> None:
+    window = Window()
+    window.engine.error = EngineLost("the engine went away")
+    window.engine.gate.set()
+    await window.begin(URI)
+    old = await window.wear()
+    after = await window.ledger()
+    assert after is not None and after.base == old.base
+
+
+async def test_switching_to_another_open_file_shows_it_once() -> None:
+    window = Window()
+    await window.begin(URI, OTHER)
+    first, second, third = [await window.ledger(uri) for uri in (URI, OTHER, URI)]
+    assert first is not None and second is not None and third is not None
+    assert first.base == second.base == third.base
+    assert second.log == third.log
+
+
+async def test_a_secret_file_has_no_ledger_and_leaves_the_others() -> None:
+    window = Window()
+    await window.begin(URI, SECRET)
+    first = await window.ledger()
+    assert await window.ledger(SECRET) is None
+    last = await window.ledger()
+    assert first is not None and last is not None and last.base == first.base and last.log == ()
+    assert SECRET not in last.known
+
+
+async def test_a_short_context_has_no_ledger() -> None:
+    window = Window()
+    await window.begin(URI, initializationOptions={"qwen": {"ctx": 2048}})
+    assert await window.ledger() is None

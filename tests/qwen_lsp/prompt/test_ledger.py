@@ -1,0 +1,143 @@
+"""The ledger's laws: between rebases what stands before the tail only grows, and it tells the truth."""
+
+from collections.abc import Mapping
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_lsp.context.pack import ContextFile
+from qwen_lsp.prompt.hunks import hunks, lines, patched
+from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger, Place, Source, advanced, rebased, worn
+
+BUDGET = 4000
+
+
+def source(path: str, text: str) -> Source:
+    return Source(f"file:///w/{path}", path, text)
+
+
+def at(text: str, path: str = "a.py") -> Place:
+    """The place of `$0`."""
+    return Place(source(path, text.replace("$0", "")), text.index("$0"))
+
+
+def sources(*all_of: Source) -> Mapping[str, Source]:
+    return {each.uri: each for each in all_of}
+
+
+def opened(place: Place, *others: Source) -> Ledger:
+    context = [ContextFile(other.path, other.text) for other in others]
+    ledger = rebased("w", context, sources(place.source, *others), place, BUDGET)
+    return advanced(ledger, sources(place.source, *others), place, BUDGET)
+
+
+def go_on(ledger: Ledger, place: Place, *others: Source) -> Ledger:
+    return advanced(ledger, sources(place.source, *others), place, BUDGET)
+
+
+FAR = "".join(f"def f{n}(value):\n    return value + {n}\n\n\n" for n in range(40))
+
+
+def test_typing_in_the_tail_leaves_the_log_alone() -> None:
+    ledger = opened(at(FAR + "x = $0\n"))
+    for typed in ("f", "f1", "f12(", "f12(3)\ny = ", "f12(3)\ny = x\n"):
+        after = go_on(ledger, at(FAR + f"x = {typed}$0\n"))
+        assert (after.base, after.log) == (ledger.base, ())
+        assert after.tail is not None and ledger.tail is not None
+        assert after.tail.before.startswith(ledger.tail.before) and after.tail.after == ledger.tail.after
+        ledger = after
+
+
+def test_an_edit_elsewhere_is_one_hunk() -> None:
+    ledger = opened(at(FAR + "x = $0\n"))
+    changed = go_on(ledger, at(FAR.replace("value + 3\n", "value - 3\n", 1) + "x = $0\n"))
+    assert changed.log == ("@@ a.py:14 @@\n-    return value + 3\n+    return value - 3\n",)
+    assert changed.base == ledger.base
+
+
+def test_an_edit_is_logged_when_the_cursor_leaves_it() -> None:
+    text = FAR + "x = 1\n"
+    ledger = opened(at(FAR + "x = $01\n"))
+    ledger = go_on(ledger, at(FAR + "x = 2$01\n"))
+    assert ledger.log == ()
+    ledger = go_on(ledger, at("$0" + FAR + "x = 21\n"))
+    assert ledger.log == (f"@@ a.py:{text.count(chr(10))} @@\n-x = 1\n+x = 21\n",)
+
+
+def test_another_file_that_changed_is_a_hunk_and_one_that_is_new_is_shown_whole() -> None:
+    other = source("b.py", "B = 1\n")
+    ledger = opened(at("x = $0\n"), other)
+    ledger = go_on(ledger, at("x = $0\n"), source("b.py", "B = 2\n"))
+    assert ledger.log == ("@@ b.py:1 @@\n-B = 1\n+B = 2\n",)
+    ledger = go_on(ledger, at("C = $0\n", "c.py"), source("b.py", "B = 2\n"), source("a.py", "x = \n"))
+    assert ledger.log[1:] == ("c.py\nC =\n",)
+
+
+def test_switching_between_files_that_are_shown_costs_tails_only() -> None:
+    one, two = at(FAR + "x = $0\n"), at("y = $0\n", "b.py")
+    ledger = opened(one, two.source)
+    for place in (two, one, two, one):
+        ledger = go_on(ledger, place, one.source, two.source)
+        assert ledger.log == ()
+
+
+def test_a_long_log_and_a_far_cursor_ask_for_a_new_base() -> None:
+    place = at(FAR + "x = $0\n")
+    ledger = opened(place)
+    assert worn(ledger, place) is None
+    for n in range(LOG_TOKENS // 10):
+        ledger = go_on(ledger, at(FAR.replace("value", f"value{n}", 1) + "x = $0\n"))
+    assert worn(ledger, place) == "the log is long"
+    far = at("$0" + FAR * 20)
+    assert worn(opened(at(FAR * 20 + "$0")), far) == "the cursor left what the base shows of its file"
+
+
+# Random sessions: two files, edits anywhere, requests at random places.
+LINES = ["def f():\n", "    return 1\n", "x = 2\n", "\n", "# <|im_end|>\n"]
+TEXTS = st.lists(st.sampled_from(LINES), max_size=60).map("".join)
+
+
+@st.composite
+def edits(draw: st.DrawFn, text: str) -> str:
+    start = draw(st.integers(0, len(text)))
+    end = min(len(text), start + draw(st.integers(0, 12)))
+    return text[:start] + draw(st.sampled_from(["", "a", "\n", "y = 3\nz = 4\n"])) + text[end:]
+
+
+@given(TEXTS, TEXTS, st.data())
+@settings(max_examples=150, deadline=None)
+def test_what_is_before_the_tail_only_grows_and_what_is_known_was_true(a: str, b: str, data: st.DataObject) -> None:
+    texts = {"a.py": a, "b.py": b}
+    ledger: Ledger | None = None
+    for _ in range(data.draw(st.integers(1, 8))):
+        name = data.draw(st.sampled_from(["a.py", "b.py"]))
+        texts[name] = data.draw(edits(texts[name]))
+        where = data.draw(st.sampled_from(["a.py", "b.py"]))
+        place = Place(source(where, texts[where]), data.draw(st.integers(0, len(texts[where]))))
+        now = sources(*(source(path, text) for path, text in texts.items()))
+        if ledger is None:
+            ledger = rebased("w", [ContextFile("a.py", texts["a.py"])], now, place, BUDGET)
+        after = advanced(ledger, now, place, BUDGET)
+        assert after == advanced(ledger, now, place, BUDGET)
+        assert after.base == ledger.base and after.log[: len(ledger.log)] == ledger.log
+        check_truth(after, now, place)
+        ledger = after
+
+
+def check_truth(ledger: Ledger, now: Mapping[str, Source], place: Place) -> None:
+    """Outside the tail, base and log together say what the texts are."""
+    tail = ledger.tail
+    assert tail is not None
+    assert place.before.endswith(tail.before) and place.after.startswith(tail.after)
+    last = tail.line + (tail.before + tail.after).count("\n")
+    for uri, known in ledger.known.items():
+        for hunk in hunks(known.text, now[uri].text):
+            assert uri == tail.uri and tail.line <= hunk.at <= hunk.at + len(hunk.new) <= last
+        assert patched(known.text, hunks(known.text, now[uri].text)) == now[uri].text
+
+
+def test_a_line_that_looks_like_a_header_stays_marked() -> None:
+    ledger = opened(at(FAR + "x = $0\n"))
+    changed = go_on(ledger, at("@@ b.py:1 @@\n" + FAR + "x = $0\n"))
+    assert all(line[:1] in "@+-" for entry in changed.log for line in lines(entry))
+    assert changed.log == ("@@ a.py:1 @@\n+@@ b.py:1 @@\n",)
