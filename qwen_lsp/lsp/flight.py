@@ -24,9 +24,7 @@ class LatestWins[Key]:
 
         Cancelling the caller cancels the work and raises, as usual; being superseded returns.
         """
-        older = self._running.pop(key, None)
-        if older is not None:
-            older.cancel()
+        self.cancel(key)
         task = asyncio.get_running_loop().create_task(work())
         self._running[key] = task
         try:
@@ -39,6 +37,12 @@ class LatestWins[Key]:
         finally:
             if self._running.get(key) is task:
                 del self._running[key]
+
+    def cancel(self, key: Key) -> None:
+        """Supersede what runs under the key."""
+        older = self._running.pop(key, None)
+        if older is not None:
+            older.cancel()
 
     def cancel_all(self) -> None:
         """Supersede everything that runs."""

@@ -18,6 +18,7 @@ from qwen_lsp.errors import EngineError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Nothing
 from qwen_lsp.features.ledger import compacted, turned, warm, worn_at
+from qwen_lsp.features.recent import Recent
 from qwen_lsp.lsp.capabilities import Client
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.flight import LatestWins
@@ -55,6 +56,7 @@ class Session:
         self._recent: list[str] = []  # most recent first
         self._roots: tuple[Path, ...] = ()
         self._options: tuple[object, ...] = ()
+        self.recent = Recent()
         self._snapshot: Snapshot | None = None
         self._ledger: Ledger | None = None
         self._compacting = False
@@ -108,6 +110,7 @@ class Session:
         self.settings = settings
         logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
         self._ledger = None
+        self.recent = Recent()
         self._changed()
         self.status.problems(problems)
         if not engine_stays and self._engine is not None:

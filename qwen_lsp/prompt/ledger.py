@@ -71,7 +71,7 @@ class Ledger:
     base: tuple[ContextFile, ...]
     log: tuple[str, ...]
     known: Mapping[str, Source]  # by uri: what base and log together say
-    lines_shown: Mapping[str, range]  # by uri: which lines of a text the base or the log holds
+    hidden: Mapping[str, tuple[int, int]]  # by uri: how many of the first and the last lines neither holds
     tail: Tail | None = None
 
 
@@ -80,12 +80,11 @@ def rebased(
 ) -> Ledger:
     """A ledger with an empty log: `context`, packed already, then up to `n_tokens` of the file at the cursor."""
     here = place.source
-    shown, lines_here = _excerpt(place, n_tokens)
+    shown, hidden = _excerpt(place, n_tokens)
     files = (*(file for file in context if file.path != here.path), ContextFile(here.path, shown))
     paths = {file.path for file in files}
     known = {uri: source for uri, source in sources.items() if source.path in paths} | {here.uri: here}
-    ranges = {uri: range(source.text.count("\n") + 1) for uri, source in known.items()} | {here.uri: lines_here}
-    return Ledger(repository, files, (), MappingProxyType(known), MappingProxyType(ranges))
+    return Ledger(repository, files, (), MappingProxyType(known), MappingProxyType({here.uri: hidden}))
 
 
 def advanced(ledger: Ledger, sources: Mapping[str, Source], place: Place, n_tokens: int) -> Ledger:
@@ -94,7 +93,7 @@ def advanced(ledger: Ledger, sources: Mapping[str, Source], place: Place, n_toke
     A file that neither base nor log shows is put into the log, up to `n_tokens` of it.
     """
     here, tail = place.source, _tail(ledger.tail, place)
-    known, log, ranges = dict(ledger.known), list(ledger.log), ledger.lines_shown
+    known, log, hidden = dict(ledger.known), list(ledger.log), ledger.hidden
     for uri, old in ledger.known.items():
         source = sources.get(uri)
         if source is None or source.text is old.text:
@@ -104,19 +103,20 @@ def advanced(ledger: Ledger, sources: Mapping[str, Source], place: Place, n_toke
             log += [_rendered(source.path, hunk) for hunk in changes]
             known[uri] = replace(source, text=patched(old.text, changes))
     if here.uri not in known:
-        shown, lines_here = _excerpt(place, n_tokens)
+        shown, hidden_here = _excerpt(place, n_tokens)
         log.append(f"{here.path}\n{shown.rstrip()}\n")
-        known[here.uri], ranges = here, MappingProxyType({**ranges, here.uri: lines_here})
+        known[here.uri], hidden = here, MappingProxyType({**hidden, here.uri: hidden_here})
     if len(log) == len(ledger.log):
         return replace(ledger, tail=tail)
-    return Ledger(ledger.repository, ledger.base, tuple(log), MappingProxyType(known), ranges, tail)
+    return Ledger(ledger.repository, ledger.base, tuple(log), MappingProxyType(known), hidden, tail)
 
 
 def worn(ledger: Ledger, place: Place) -> str | None:
     """Why a new base is due, or None."""
     if log_tokens(ledger) > LOG_TOKENS:
         return "the log is long"
-    if place.source.text.count("\n", 0, place.offset) not in ledger.lines_shown.get(place.source.uri, range(0)):
+    above, below = ledger.hidden.get(place.source.uri, (0, 0))
+    if place.before.count("\n") < above or place.after.count("\n") < below:
         return "the cursor left what the base shows of its file"
     return None
 
@@ -167,8 +167,8 @@ def _rendered(path: str, hunk: Hunk) -> str:
     return f"@@ {path}:{hunk.at + 1} @@\n" + "".join(line if line.endswith("\n") else line + "\n" for line in marked)
 
 
-def _excerpt(place: Place, n_tokens: int) -> tuple[str, range]:
-    """The file around the cursor, three quarters of the budget before it, and which lines that is."""
+def _excerpt(place: Place, n_tokens: int) -> tuple[str, tuple[int, int]]:
+    """The file around the cursor, three quarters of the budget before it; and how many lines above and below it has."""
     before, after = window_before(place.before, n_tokens * 3 // 4), window_after(place.after, n_tokens // 4)
-    first = place.before.count("\n", 0, len(place.before) - len(before))
-    return before + after, range(first, first + (before + after).count("\n") + 1)
+    above = place.before.count("\n", 0, len(place.before) - len(before))
+    return before + after, (above, place.after.count("\n", len(after)))

@@ -26,6 +26,11 @@ async def suggest(
         session.status.nothing(feature, uri, "the editor has not opened this file with us")
         return None
     cursor = Cursor(document, convert.offset(document, params.position, session.client.encoding))
+    known = session.recent.at(cursor)
+    if known is not None:
+        session.flight.cancel((feature, uri))
+        session.editor.trace(f"{feature} {uri} version {document.version}, known", known.usage)
+        return _rebased(session, feature, cursor, known)
     engine, complete, ledger = session.engine, session.features.complete, session.turn_ledger(cursor)
     try:
         found = await session.flight.run(
@@ -42,6 +47,7 @@ async def suggest(
     if isinstance(found, Nothing):
         session.status.nothing(feature, uri, found.reason, found.usage)
         return None
+    session.recent.keep(cursor, found)
     session.editor.trace(f"{feature} {uri} version {document.version}", found.usage)
     return _rebased(session, feature, cursor, found)
 

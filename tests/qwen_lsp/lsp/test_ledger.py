@@ -6,6 +6,7 @@ from typing import Any
 
 from qwen_lsp.engine.client import Piece, Request, Usage
 from qwen_lsp.errors import EngineLost
+from qwen_lsp.features.complete import Nothing
 from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger
 from qwen_lsp.prompt.segments import Text
 from tests.fake_editor import FakeEditor
@@ -37,6 +38,7 @@ class Window:
 
     def __init__(self) -> None:
         self.wire, self.editor, self.engine = Wire(), FakeEditor("utf-16"), Engine()
+        self.wire.script.says = Nothing("a suggestion would be remembered, and the next request not ask")
 
     async def begin(self, *uris: str, **options: Any) -> None:
         await self.wire.begin(**options)
