@@ -15,14 +15,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from inference.backends.base import Backend, EngineSettings
+from inference.backends.base import Backend, EngineSettings, ModelInfo
 from inference.backends.scripted import ScriptedBackend
+from inference.hardware import machine
 from inference.lifecycle import control, launch
 from inference.lifecycle.home import Home, Refused, home
 from inference.lifecycle.places import Identity, Places, build, places, records, version
-from inference.models.catalogue import EMBEDDED, default_engine, load, resolve
+from inference.models.catalogue import EMBEDDED, default_engine, load_planned, resolve
+from inference.models.checksum import checksum
+from inference.runner import CHUNK
+from inference.saved import SavedPrefixes
 
 SCRIPTED_TOKEN_S = 0.001  # a test that ends a job must find it running
+SAVED_BYTES = 4 << 30  # on disk: a trunk of 32k tokens of the real model is 0.7 GiB
 IDLE_EXIT_S = 600.0  # a window's reload must not reload the model
 ENGINES = ("mlx", "llama", "scripted")  # the last one for tests
 
@@ -42,12 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace, folders: Home) -> int:
     from inference.lifecycle.daemon import serve
+    from inference.scheduler import Scheduler
     from inference.server.app import About
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     identity = _identity(options)
     about = About(identity.model, identity.engine, os.getpid(), build(), version())
-    code = serve(_places(folders, identity), identity, about, lambda: _backend(identity), options.idle_exit)
+    scheduler = Scheduler(lambda: _backend(identity), saved=lambda info: _saved(identity, info, folders))
+    code = serve(_places(folders, identity), identity, about, scheduler, options.idle_exit)
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)  # the model's thread may be loading or computing, and nothing can interrupt it
@@ -72,6 +79,8 @@ def _status(options: argparse.Namespace, folders: Home) -> int:
         evaluated, reused = ("?" if n is None else n for n in (each.tokens_evaluated, each.tokens_reused))
         print(f"pid {each.pid}  {each.engine}  {each.model}  {each.state}  {memory}  up {each.uptime_s:.0f} s")
         print(f"  {each.address}  tokens evaluated {evaluated}, reused {reused}")
+        if each.memory is not None:
+            print(f"  context {each.memory['n_ctx']} tokens; {each.memory['line']}")
     if not found:
         print("no daemon runs")
     return 0
@@ -103,10 +112,18 @@ def _identity(options: argparse.Namespace) -> Identity:
 
 def _backend(identity: Identity) -> Backend:
     """The model in memory; runs on the thread that will own it."""
-    settings = _settings(identity.n_ctx)
     if identity.engine == "scripted":
-        return ScriptedBackend(_scripted, settings)
-    return load(resolve(identity.model, identity.engine), settings)
+        return ScriptedBackend(_scripted, _settings(identity.n_ctx))
+    files = resolve(identity.model, identity.engine)
+    return load_planned(files, identity.n_ctx, EngineSettings(chunk=CHUNK), machine())
+
+
+def _saved(identity: Identity, info: ModelInfo, folders: Home) -> SavedPrefixes | None:
+    """What earlier daemons left of these very weights in this very format."""
+    if identity.engine == "scripted":
+        return None
+    weights = checksum(resolve(identity.model, identity.engine).path)
+    return SavedPrefixes(folders.cache / "prefixes", f"{weights} {info.state_format}", SAVED_BYTES)
 
 
 def _scripted(tokens: tuple[int, ...]) -> int:
@@ -116,7 +133,7 @@ def _scripted(tokens: tuple[int, ...]) -> int:
 
 
 def _settings(n_ctx: int | None) -> EngineSettings:
-    """The engine's defaults, or a context of the user's, with room for two such."""
+    """The test engine takes no memory: the defaults, or a context of the user's, with room for two such."""
     settings = EngineSettings()
     return settings if n_ctx is None else replace(settings, n_ctx=n_ctx, n_cells=max(settings.n_cells, 2 * n_ctx))
 

@@ -6,8 +6,10 @@
     │   └── BodyTooLarge      413  the body is over the limit
     ├── UnknownModel          404  another model is loaded
     ├── ModelLoading          503  ask again in a moment
+    ├── Superseded            409  a newer request of the same client took this one's place
     ├── QueueFull             429  too many jobs wait already
     ├── ModelBroken           500  the model's files or its numbers are unusable
+    ├── NotEnoughMemory       500  the model, or the context asked for, does not fit this machine
     └── EngineUnavailable     500  the engine's package is not installed or does not run here
 
 `code` is what a program reads, the message what a person reads. Neither holds prompt text.
@@ -63,6 +65,14 @@ class ModelLoading(EngineError):
     code = "model_loading"
 
 
+class Superseded(EngineError):
+    """A newer request of the same client, for the same thing, took this one's place."""
+
+    status = 409
+    code = "superseded"
+    kind = "conflict_error"
+
+
 class QueueFull(EngineError):
     """More jobs wait than the daemon takes on."""
 
@@ -75,6 +85,12 @@ class ModelBroken(EngineError):
     """The model's files do not load, or its logits are not numbers."""
 
     code = "model_broken"
+
+
+class NotEnoughMemory(EngineError):
+    """The model with the least of a context, or with the context asked for, does not fit this machine."""
+
+    code = "not_enough_memory"
 
 
 class EngineUnavailable(EngineError):

@@ -53,7 +53,8 @@ class Job:
     """One generation. `max_tokens` 0 evaluates the prompt and answers nothing: a warm-up.
 
     `cache_marks` are offsets into `prompt`, ascending, where what follows changes more often than what
-    precedes: a snapshot of the model's state is kept there. `client` groups jobs for fairness.
+    precedes: a snapshot of the model's state is kept there. `client` groups jobs for fairness; of a client's jobs with
+    the same `latest_of` only the newest is wanted.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Job:
     priority: Priority = Priority.ACTION
     cache_marks: tuple[int, ...] = ()
     client: str = ""
+    latest_of: str = ""  # "": any number of such jobs may run
     prediction: tuple[int, ...] = ()  # what the answer will largely repeat: drafts come from it
     stop_ids: frozenset[int] = frozenset()  # they end the answer, as the model's own end tokens do
     constraint: Callable[[], Constraint] | None = None  # what begins a constrained answer

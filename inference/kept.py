@@ -35,10 +35,14 @@ def common_prefix(a: bytes, b: bytes) -> int:
 
 @dataclass(slots=True, eq=False)
 class Stop:
-    """A snapshot on one or more paths. `last_used`: the number of jobs ended when one last passed over it."""
+    """A snapshot on one or more paths. `last_used`: the number of jobs ended when one last passed over it.
+
+    `n_uses`: the jobs that did.
+    """
 
     snapshot: Snapshot
     last_used: int
+    n_uses: int = 0
 
 
 @dataclass(slots=True, eq=False)

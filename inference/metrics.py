@@ -39,8 +39,19 @@ class _StatsCollector(Collector):
             jobs.add_metric([PRIORITY_NAMES[priority], outcome], count)
         yield jobs
         yield CounterMetricFamily("qwen_preemptions", "Jobs set aside for a more urgent one.", value=stats.preemptions)
+        begun = sum(n for n, _ in stats.queue_s.values())
+        yield CounterMetricFamily("qwen_cache_lookups", "Jobs that looked for their prompt.", value=begun)
+        yield CounterMetricFamily("qwen_cache_hits", "Jobs that found a part of their prompt.", value=stats.hits)
+        held = stats.held
+        yield CounterMetricFamily("qwen_cache_evictions", "Segments given up for room.", value=held.n_evicted)
         yield GaugeMetricFamily("qwen_cache_bytes", "Attention rows and snapshots held.", value=stats.cache_bytes)
+        yield GaugeMetricFamily("qwen_cache_limit_bytes", "Of both, at most.", value=stats.cache_limit_bytes)
+        yield GaugeMetricFamily("qwen_cache_rows_bytes", "Attention rows held, shared ones once.", value=held.rows)
+        yield GaugeMetricFamily("qwen_cache_snapshots_bytes", "Recurrent snapshots held.", value=held.snapshots)
+        yield GaugeMetricFamily("qwen_engine_rows_bytes", "Memory taken for attention rows.", value=held.engine_rows)
         yield GaugeMetricFamily("qwen_jobs_queued", "Jobs that have not begun.", value=stats.queued)
         yield GaugeMetricFamily("qwen_jobs_running", "Jobs that have begun.", value=stats.running)
-        n, wait_s = stats.queue_s
-        yield SummaryMetricFamily("qwen_queue_seconds", "Time before a job began.", count_value=n, sum_value=wait_s)
+        waits = SummaryMetricFamily("qwen_queue_seconds", "Time before a job began.", labels=["priority"])
+        for priority, (n, wait_s) in sorted(stats.queue_s.items()):
+            waits.add_metric([PRIORITY_NAMES[priority]], n, wait_s)
+        yield waits

@@ -23,6 +23,7 @@ from inference.kept import ID_BYTES, Kept, Stop, common_prefix, common_rows, cou
 
 FORK_WORTH = 256  # tokens: losing fewer than this from a kept sequence is cheaper than a sequence of its own
 MIN_BRANCH = 32  # tokens: a branch point nearer than this to a snapshot is not worth one of its own
+TRUNK_SHARE = 0.9
 MAX_SNAPSHOTS = 16  # per sequence: bounds a look-up; bytes are what usually bounds them
 
 
@@ -74,6 +75,11 @@ class PrefixCache:
     n_evicted: int = 0  # segments given up that a prompt could have reused
     _n_ended: int = 0
     _next_row: int = 0
+
+    def room_for(self, n_tokens: int) -> list[Eviction] | None:
+        """Make the room for a sequence from elsewhere, in which the backend must follow. None: there can not be any."""
+        match = Match(kept=None, snapshot=None, fork=False, branch=0)
+        return self._make_room(match, n_tokens) if self._could_fit(match, n_tokens) else None
 
     def admit(self, prompt: bytes, n_answer: int) -> tuple[Match, list[Eviction]] | None:
         """How to begin a job on `prompt` with an answer of up to `n_answer` tokens.
@@ -169,6 +175,7 @@ class PrefixCache:
         kept.last_used = self._n_ended
         for stop in kept.stops.values():
             stop.last_used = self._n_ended
+            stop.n_uses += 1
 
     def forget(self, kept: Kept) -> None:
         """The backend closed the sequence."""
@@ -182,6 +189,23 @@ class PrefixCache:
         """Bytes of all snapshots, shared ones once."""
         snapshots = {id(stop): stop.snapshot for kept in self.kept for stop in kept.stops.values()}
         return sum(snapshot.n_bytes for snapshot in snapshots.values())
+
+    def trunk(self, least: int) -> tuple[Kept, Snapshot] | None:
+        """The prefix that is worth most after a restart: a long one, `least` tokens at least, that jobs had in common.
+
+        Of the stops that are nearly as far along, the first: what follows it is somebody's tail.
+        """
+        used = {at: (kept, stop.snapshot) for kept in self.kept for at, stop in kept.stops.items() if stop.n_uses > 1}
+        enough = max(least, TRUNK_SHARE * max(used, default=0))
+        at = min((at for at in used if at >= enough), default=None)
+        return None if at is None else used[at]
+
+    def adopt(self, seq: int, tokens: bytes, snapshot: Snapshot) -> None:
+        """Note that the backend holds packed `tokens` on the sequence `seq`, from elsewhere."""
+        kept = self.begin(Match(kept=None, snapshot=None, fork=False, branch=0), seq, len(tokens) // ID_BYTES)
+        self.append(kept, tokens)
+        kept.stops[snapshot.n_tokens] = Stop(snapshot, self._n_ended)
+        self.release(kept)
 
     # --- making room --------------------------------------------------------------------------------------------
 
@@ -248,7 +272,7 @@ class PrefixCache:
         return min(segments, key=worth, default=None)
 
     def _segments(self, match: Match | None) -> Iterator[_Segment]:
-        """All that could go now: the ends of idle sequences, and every snapshot but the one that the match begins at."""
+        """All that could go now: the ends of idle sequences, and each snapshot but the one that the match begins at."""
         for kept in self._idle(match):
             n_shared = self._n_shared(kept)
             n_behind = kept.n_tokens - max(kept.reach, n_shared)
@@ -259,12 +283,12 @@ class PrefixCache:
                 n_rows = max(0, kept.n_tokens - max(left, n_shared))
                 n_bytes = n_rows * self.row_bytes + kept.stops[at].snapshot.n_bytes
                 yield _Segment(kept, at, left, at - left, n_rows, n_bytes, self._n_ended - kept.stops[at].last_used)
-        for stop, kept in {id(stop): (stop, kept) for kept in self.kept for stop in kept.stops.values()}.values():
-            at = stop.snapshot.n_tokens
+        for stop in {id(stop): stop for kept in self.kept for stop in kept.stops.values()}.values():
             if match is None or stop.snapshot is not match.snapshot:
-                n_lost = (at - kept.before(at)) * len(self._holders(stop))
+                holders, at = self._holders(stop), stop.snapshot.n_tokens
+                n_lost = (at - holders[0].before(at)) * len(holders)
                 age = self._n_ended - stop.last_used
-                yield _Segment(kept, at, kept.n_tokens, n_lost, 0, stop.snapshot.n_bytes, age)
+                yield _Segment(holders[0], at, holders[0].n_tokens, n_lost, 0, stop.snapshot.n_bytes, age)
 
     def _holders(self, stop: Stop) -> list[Kept]:
         return [kept for kept in self.kept if kept.stops.get(stop.snapshot.n_tokens) is stop]

@@ -1,21 +1,29 @@
-"""One step of one job on the backend: where it begins, what is evaluated next, where snapshots are taken.
+"""One step of a job on the backend, or of several: where it begins, what is evaluated next, where snapshots are taken.
 
 Runs on the thread that owns the backend and returns values; which job steps next, and who hears of it, is the
 scheduler's business.
 """
 
+import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import Any
 
-from inference.backends.base import Backend, Snapshot
+from inference.backends.base import Backend, Snapshot, Step
 from inference.draft_gate import Gate
+from inference.errors import EngineError, ModelBroken
 from inference.generation import Job, Usage
-from inference.kept import Kept, pack
+from inference.kept import ID_BYTES, Kept, pack
 from inference.prefix_cache import Eviction, Match, PrefixCache
+from inference.saved import SavedPrefixes
 from inference.speculate import MAX_DRAFT, Drafter
 
+log = logging.getLogger(__name__)
+
+WORTH_SAVING = 1024  # tokens: evaluating fewer takes no longer than a person notices
 CHUNK = 256  # tokens of a prefill step: what a cancel or a more urgent job waits for at most
 
 
@@ -32,6 +40,8 @@ class Run:
     stops: list[int] = field(default_factory=list)  # prompt offsets still to take a snapshot at, ascending
     answer: list[int] = field(default_factory=list)
     drafter: Drafter | None = None  # from the first token of the answer on
+    draft: Sequence[int] | None = None  # for the next step; None: not looked for yet
+    missed: bool = False  # the last draft did, and the next step evaluates the rest of it again
     n_evaluated: int = 0
 
     @property
@@ -39,10 +49,25 @@ class Run:
         return Usage(len(self.job.prompt), self.n_cached, len(self.answer), self.n_evaluated)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the prefix cache holds, in bytes, shared things once; and how often it had to give something up."""
+
+    rows: int = 0
+    snapshots: int = 0
+    engine_rows: int = 0  # memory that the engine has taken for rows
+    n_evicted: int = 0
+
+
 class Runner:
     """The backend and the prefix cache, moved in step."""
 
-    def __init__(self, backend: Backend, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        clock: Callable[[], float] = time.perf_counter,
+        saved: SavedPrefixes | None = None,
+    ) -> None:
         info = backend.info
         if info.n_cells < info.n_ctx:
             raise ValueError(f"{info.n_cells} attention rows can not hold one sequence of {info.n_ctx}")
@@ -51,6 +76,7 @@ class Runner:
         self.backend = backend
         self._gates = {True: Gate(), False: Gate()}  # copying jobs must not pay for the guesses of others
         self._clock = clock
+        self._saved = saved
         self.cache = PrefixCache(
             max_rows=info.n_cells,
             max_sequences=info.max_sequences,
@@ -60,6 +86,7 @@ class Runner:
 
     def begin(self, run: Run) -> bool:
         """Give the run a sequence that holds its longest kept prefix. False: it must wait for another's end."""
+        self._bring_back(run.prompt)
         admitted = self.cache.admit(run.prompt, run.job.max_tokens)
         if admitted is None:
             return False
@@ -97,6 +124,53 @@ class Runner:
             self.discard(kept)
             raise
 
+    def _bring_back(self, prompt: bytes) -> None:
+        """Load what the disk has of the prompt where the cache has much less of it."""
+        found = self._saved.find(prompt) if self._saved else None
+        if self._saved is None or found is None:
+            return
+        if found.n_tokens - self.cache.match(prompt).n_tokens < WORTH_SAVING:
+            return
+        evictions = self.cache.room_for(found.n_tokens)
+        payload = None if evictions is None else self._saved.read(found)
+        self._follow(evictions or ())
+        if payload is None:
+            return
+        try:
+            seq, snapshot = self.backend.load(payload, found.n_tokens)
+        except ModelBroken as error:
+            self._saved.drop(found, error.message)
+            return
+        except EngineError as error:
+            log.warning("a saved prefix of %d tokens is not read back: %s", found.n_tokens, error.message)
+            return
+        self.cache.adopt(seq, found.tokens, snapshot)
+        log.info("read back a prefix of %d tokens", found.n_tokens)
+
+    def save(self) -> Callable[[], object] | None:
+        """What writes the trunk to disk, to be called once, from any thread. None: there is nothing new to write."""
+        trunk = self.cache.trunk(WORTH_SAVING) if self._saved else None
+        if self._saved is None or trunk is None:
+            return None
+        kept, snapshot = trunk
+        tokens = kept.tokens[: snapshot.n_tokens * ID_BYTES]
+        known = self._saved.find(tokens + bytes(ID_BYTES))  # it looks for what leaves a token to evaluate
+        if known is not None and snapshot.n_tokens - known.n_tokens < WORTH_SAVING:
+            return None
+        return partial(self._saved.write, tokens, self.backend.dump(kept.seq, snapshot))
+
+    def together(self, chosen: Run, others: Iterable[Run]) -> list[Run]:
+        """`chosen`, and those whose next token comes at little cost in the same pass: they draft nothing, nor does it.
+
+        What a missed draft left goes along in a step alone; before a pass of several it would need one of its own.
+        """
+        if not self._is_plain(chosen):
+            return [chosen]
+        return [chosen, *islice(filter(self._is_plain, others), self.backend.info.max_together - 1)]
+
+    def _is_plain(self, run: Run) -> bool:
+        return run.drafter is not None and not run.missed and not self._draft(run, run.drafter)
+
     def step(self, run: Run) -> tuple[int, ...]:
         """Evaluate the next chunk of the prompt, or go on with the answer. Returns the tokens drawn, if any.
 
@@ -132,15 +206,43 @@ class Runner:
     def _decode(self, run: Run) -> tuple[int, ...]:
         """One pass through the model: the answer's last token and, where that pays, a draft of what follows it."""
         assert run.kept is not None and run.drafter is not None
-        gate = self._gates[bool(run.job.prediction)]
-        room = run.job.max_tokens - len(run.answer) - 1
-        draft = run.drafter.draft(gate.limit(min(room, MAX_DRAFT)))
-        last, before, begun = run.answer[-1], self.backend.n_evaluated, self._clock()
-        drawn = self.backend.step(run.kept.seq, last, draft, run.sampler)
-        gate.saw(self.backend.n_evaluated - before, len(drawn), self._clock() - begun)
-        self.cache.append(run.kept, pack((last, *drawn[:-1])))
-        run.drafter.accept(drawn)
+        draft = self._draft(run, run.drafter)
+        before, begun = self.backend.n_evaluated, self._clock()
+        drawn = self.backend.step(run.kept.seq, run.answer[-1], draft, run.sampler)
+        self._gate(run).saw(self.backend.n_evaluated - before, len(drawn), self._clock() - begun)
+        run.missed = len(drawn) <= len(draft)
+        self._drew(run, drawn)
         return drawn
+
+    def step_together(self, runs: Sequence[Run]) -> Sequence[tuple[int, ...] | EngineError]:
+        """One pass for runs that belong `together`. What each drew, or why it can not go on. See `step`."""
+        begun = self._clock()
+        results = self.backend.step_together([_step(run) for run in runs])
+        seconds = (self._clock() - begun) / len(runs)  # what a plain step costs now: drafting has to beat that
+        drawn = [result if isinstance(result, EngineError) else (result,) for result in results]
+        for run, tokens in zip(runs, drawn, strict=True):
+            run.n_evaluated += 1
+            if not isinstance(tokens, EngineError):
+                self._gate(run).saw(1, 1, seconds)
+                self._drew(run, tokens)
+        return drawn
+
+    def _draft(self, run: Run, drafter: Drafter) -> Sequence[int]:
+        """What the run's next step tries; looked for once."""
+        if run.draft is None:
+            room = run.job.max_tokens - len(run.answer) - 1
+            run.draft = drafter.draft(self._gate(run).limit(min(room, MAX_DRAFT)))
+        return run.draft
+
+    def _gate(self, run: Run) -> Gate:
+        return self._gates[bool(run.job.prediction)]
+
+    def _drew(self, run: Run, drawn: tuple[int, ...]) -> None:
+        """A step appended the answer's last token and all that it drew but the last."""
+        assert run.kept is not None and run.drafter is not None
+        self.cache.append(run.kept, pack((run.answer[-1], *drawn[:-1])))
+        run.drafter.accept(drawn)
+        run.draft = None
 
     def end(self, run: Run) -> None:
         """The run is over or given up; what it evaluated stays for others."""
@@ -158,7 +260,11 @@ class Runner:
         for kept in [kept for kept in self.cache.kept if not kept.busy]:
             self.discard(kept)
 
-    @property
-    def cache_bytes(self) -> int:
-        """Attention rows and snapshots held, shared ones once."""
-        return self.cache.n_rows() * self.backend.info.row_bytes + self.cache.snapshot_bytes()
+    def held(self) -> Held:
+        rows_bytes = self.cache.n_rows() * self.backend.info.row_bytes
+        return Held(rows_bytes, self.cache.snapshot_bytes(), self.backend.rows_bytes(), self.cache.n_evicted)
+
+
+def _step(run: Run) -> Step:
+    assert run.kept is not None
+    return Step(run.kept.seq, run.answer[-1], run.sampler)

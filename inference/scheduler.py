@@ -1,8 +1,9 @@
-"""The thread that owns the model: which job gets the next chunk, and who hears of it.
+"""The thread that owns the model: it gives each job its turns, and tells who listens.
 
-Everyone else hands in a `Job` and reads a `Stream`. Between any two steps (a prefill chunk, or one decoded token) the
-owner looks at what came in: a closed stream frees its place, a more urgent job goes first, and the one that waits
-keeps its sequence and goes on later without evaluating anything twice.
+Everyone else hands in a `Job` and reads a `Stream`. Between any two steps (a prefill chunk, or one decoded token of a
+job or of several) the owner looks at what came in: a closed stream frees its place, a newer job takes that of the one
+it replaces, a more urgent job goes first, and the one that waits keeps its sequence and goes on later without
+evaluating anything twice.
 
 Knows tokens only: no text, no stop strings, no HTTP.
 """
@@ -12,79 +13,77 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
 from inference.backends.base import Backend, ModelInfo, Tokenizer
-from inference.errors import EngineError, ModelBroken, ModelLoading, PromptTooLong, QueueFull
+from inference.errors import EngineError, ModelBroken, ModelLoading, PromptTooLong, QueueFull, Superseded
 from inference.generation import Chunk, Finish, FinishReason, Job, Priority
 from inference.kept import pack
-from inference.runner import Run, Runner
-from inference.stream import Stream
+from inference.runner import Held, Run, Runner
+from inference.saved import SavedPrefixes
+from inference.stream import Event, Stream
+from inference.turns import Task, Turns
 
 log = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "failed", "stopped"]
-Outcome = FinishReason | Literal["failed"]
+Outcome = FinishReason | Literal["superseded", "failed"]
 
+SAVE_PAUSE_S = 2.0  # without a job, before the trunk is written to disk
 MAX_QUEUED = 256  # jobs; beyond that an editor is looping
-KEPT_FOR_TYPING = 2  # sequences that slower jobs may not take
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts since the start. `cache_bytes`: attention rows and snapshots held now."""
+    """Counts since the start, and what is held now."""
 
     tokens_evaluated: int
     tokens_reused: int
     jobs: Mapping[tuple[Priority, Outcome], int]
-    cache_bytes: int
+    hits: int  # jobs that found a part of their prompt in the cache
+    held: Held
+    cache_limit_bytes: int
     queued: int
     running: int
     preemptions: int
-    queue_s: tuple[int, float]  # jobs that began, seconds they waited in sum
-
-
-@dataclass(slots=True, eq=False)
-class _Task:
-    """A job in the owner's hands: its run on the backend, and who listens."""
-
-    run: Run
-    stream: Stream
-    cancelled: threading.Event
-    arrived: float
-    begun: bool = False
-    blocked: bool = False  # no room; wait until another job ends
+    queue_s: Mapping[Priority, tuple[int, float]]  # jobs that began, seconds they waited in sum
 
     @property
-    def job(self) -> Job:
-        return self.run.job
+    def cache_bytes(self) -> int:
+        return self.held.rows + self.held.snapshots
 
 
 class Scheduler:
     """Owns the backend through its thread. `load` runs there, so that the engine lives on one thread only."""
 
-    def __init__(self, load: Callable[[], Backend], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Backend],
+        clock: Callable[[], float] = time.monotonic,
+        saved: Callable[[ModelInfo], SavedPrefixes | None] = lambda info: None,
+    ) -> None:
         self._load = load
+        self._open_saved = saved
+        self._writer: threading.Thread | None = None
+        self._pause_s: float | None = None  # until what is held is saved, if nothing comes; None: nothing new is held
         self._clock = clock
-        self._inbox: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()  # None: wake up and look
+        self._inbox: queue.SimpleQueue[Task | None] = queue.SimpleQueue()  # None: wake up and look
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._own, name="model-owner", daemon=True)
         self._state: State = "loading"
         self._failure: EngineError | None = None
         self._runner: Runner | None = None
-        self._tasks: list[_Task] = []
-        self._last: _Task | None = None
-        self._served: dict[str, int] = {}  # client -> the step that it was last served in
-        self._n_steps = 0
+        self._turns = Turns()
         self._n_submitted = 0  # written by the event loop only; a task may be on its way between inbox and list
         self._n_left = 0  # written by the owner only
         self._counts: Counter[str] = Counter()
         self._jobs: Counter[tuple[Priority, Outcome]] = Counter()
-        self._queue_s = 0.0
+        self._queue_s: dict[Priority, tuple[int, float]] = {}
+        self._held = Held()
 
     # --- asked from the event loop ------------------------------------------------------------------------------
 
@@ -111,10 +110,9 @@ class Scheduler:
 
     def submit(self, job: Job) -> Stream:
         """Queue a job; called on the event loop that will read the stream. Raises what the job can not get past."""
-        n_ctx = self._ready().info.n_ctx
-        if len(job.prompt) + job.max_tokens > n_ctx:
-            sizes = f"{len(job.prompt)} prompt tokens and max_tokens {job.max_tokens}"
-            raise PromptTooLong(f"{sizes} exceed the context of {n_ctx}", "prompt")
+        info = self._ready().info
+        if len(job.prompt) + job.max_tokens > info.n_ctx:
+            raise PromptTooLong(_too_long(len(job.prompt), job.max_tokens, info), "prompt")
         if self._n_submitted - self._n_left >= MAX_QUEUED:
             raise QueueFull(f"{MAX_QUEUED} jobs wait already")
         cancelled = threading.Event()
@@ -125,21 +123,23 @@ class Scheduler:
 
         stream = Stream(job, cancel)
         self._n_submitted += 1
-        self._inbox.put(_Task(Run(job, pack(job.prompt)), stream, cancelled, self._clock()))
+        self._inbox.put(Task(Run(job, pack(job.prompt)), stream, cancelled, self._clock()))
         return stream
 
     def stats(self) -> Stats:
         """A look at the counters; may be one step old."""
-        running = sum(task.begun for task in tuple(self._tasks))
+        running = sum(task.begun for task in tuple(self._turns.tasks))
         return Stats(
             tokens_evaluated=self._counts["evaluated"],
             tokens_reused=self._counts["reused"],
             jobs=dict(self._jobs),
-            cache_bytes=self._counts["cache_bytes"],
+            hits=self._counts["hits"],
+            held=self._held,
+            cache_limit_bytes=self._runner.backend.info.cache_bytes if self._runner else 0,
             queued=max(0, self._n_submitted - self._n_left - running),
             running=running,
-            preemptions=self._counts["preemptions"],
-            queue_s=(self._counts["begun"], self._queue_s),
+            preemptions=self._turns.n_preemptions,
+            queue_s=dict(self._queue_s),
         )
 
     def stop(self) -> None:
@@ -166,19 +166,20 @@ class Scheduler:
         try:
             while not self._stopping.is_set():
                 self._receive(runner)
-                task = self._choose(runner)
+                self._sweep(runner)
+                task = self._turns.choose(runner.backend.info.max_sequences)
                 if task is not None:
                     self._advance(runner, task)
         finally:
             self._state = "stopped"
-            self._tasks += self._arrivals()
-            for task in self._tasks:
+            for task in (*self._turns.tasks, *self._arrivals()):
                 task.stream.send(ModelLoading("the daemon stops"))
             runner.backend.shutdown()
 
     def _loaded(self) -> Runner | None:
         try:
-            return Runner(self._load(), self._clock)
+            backend = self._load()
+            return Runner(backend, self._clock, self._open_saved(backend.info))
         except EngineError as error:
             self._failure = error
         except Exception as error:  # what an engine raises has no common type
@@ -189,72 +190,86 @@ class Scheduler:
 
     def _receive(self, runner: Runner) -> None:
         """Take in what came; sleep where there is nothing to do."""
-        if not self._able(runner) and not any(task.cancelled.is_set() for task in self._tasks):
-            task = self._inbox.get()
+        able = self._turns.able(runner.backend.info.max_sequences)
+        if not able and not any(task.cancelled.is_set() for task in self._turns.tasks):
+            try:
+                task = self._inbox.get(timeout=self._pause_s)
+            except queue.Empty:
+                self._save(runner)
+                return
             if task is not None:
-                self._tasks.append(task)
-        self._tasks += self._arrivals()
+                self._take(runner, task)
+        for task in self._arrivals():
+            self._take(runner, task)
 
-    def _arrivals(self) -> list[_Task]:
-        tasks: list[_Task] = []
+    def _save(self, runner: Runner) -> None:
+        """Copy the trunk out, and have another thread write it: a typed key waits for the copy at most."""
+        if self._writer is not None and self._writer.is_alive():
+            return
+        self._pause_s = None
+        write = runner.save()
+        if write is not None:
+            self._writer = threading.Thread(target=write, name="prefix-writer", daemon=True)
+            self._writer.start()
+
+    def _arrivals(self) -> Iterator[Task]:
         with suppress(queue.Empty):
             while True:
                 task = self._inbox.get_nowait()
                 if task is not None:
-                    tasks.append(task)
-        return tasks
+                    yield task
 
-    def _able(self, runner: Runner) -> list[_Task]:
-        """The jobs that a step makes sense for now. Slower ones leave some sequences for typing."""
-        held = sum(task.begun for task in self._tasks)
-        left = runner.backend.info.max_sequences - held
+    def _take(self, runner: Runner, task: Task) -> None:
+        for older in self._turns.replaced_by(task):
+            self._end(runner, older, "superseded", Superseded("a newer request took this one's place"))
+        self._turns.tasks.append(task)
 
-        def may_begin(task: _Task) -> bool:
-            wanted = 1 if task.job.priority is Priority.TYPING else 1 + KEPT_FOR_TYPING
-            return not task.blocked and (held == 0 or left >= wanted)
-
-        return [task for task in self._tasks if task.begun or may_begin(task)]
-
-    def _choose(self, runner: Runner) -> _Task | None:
-        """The most urgent job; among equals the client served longest ago, then the older job."""
-        for task in [task for task in self._tasks if task.cancelled.is_set()]:
+    def _sweep(self, runner: Runner) -> None:
+        """End the jobs that nobody listens to any more."""
+        for task in [task for task in self._turns.tasks if task.cancelled.is_set()]:
             self._finish(runner, task, "cancelled")
-        able = self._able(runner)
-        if not able:
-            return None
-        chosen = min(able, key=lambda t: (t.job.priority, self._served.get(t.job.client, 0), t.arrived))
-        if self._last is not None and self._last.begun and chosen.job.priority < self._last.job.priority:
-            self._counts["preemptions"] += 1
-        self._last = chosen
-        self._n_steps += 1
-        self._served[chosen.job.client] = self._n_steps
-        return chosen
 
-    def _advance(self, runner: Runner, task: _Task) -> None:
-        """One step of one job. Whatever goes wrong ends this job and no other."""
+    def _advance(self, runner: Runner, chosen: Task) -> None:
+        """One pass for one job, or for several that decode. What goes wrong in it ends those, and no other."""
+        said: Sequence[tuple[int, ...] | EngineError]
+        tasks, before = [chosen], runner.backend.n_evaluated
         try:
-            if task.begun or self._begin(runner, task):
-                self._step(runner, task)
+            if not chosen.begun and not self._begin(runner, chosen):
+                return
+            tasks = self._together(runner, chosen)
+            said = runner.step_together([t.run for t in tasks]) if len(tasks) > 1 else [runner.step(chosen.run)]
         except EngineError as error:
-            self._fail(runner, task, error)
+            said = [error] * len(tasks)
         except Exception as error:  # what an engine raises has no common type
-            log.exception("job %s failed", task.job.id)
-            self._fail(runner, task, ModelBroken(f"the engine failed: {type(error).__name__}"))
+            log.exception("job %s failed", " ".join(task.job.id for task in tasks))
+            said = [ModelBroken(f"the engine failed: {type(error).__name__}")] * len(tasks)
+        self._counts["evaluated"] += runner.backend.n_evaluated - before
+        for task, drawn in zip(tasks, said, strict=True):
+            if isinstance(drawn, EngineError):
+                self._fail(runner, task, drawn)
+            else:
+                self._say(runner, task, drawn)
 
-    def _begin(self, runner: Runner, task: _Task) -> bool:
+    def _together(self, runner: Runner, chosen: Task) -> list[Task]:
+        others = {task.run: task for task in self._turns.equals(chosen)}
+        _, *along = runner.together(chosen.run, others)
+        tasks = [others[run] for run in along]
+        self._turns.served(tasks)
+        return [chosen, *tasks]
+
+    def _begin(self, runner: Runner, task: Task) -> bool:
         task.begun = runner.begin(task.run)
         task.blocked = not task.begun
         if task.begun:
-            self._counts["begun"] += 1
             self._counts["reused"] += task.run.n_cached
-            self._queue_s += self._clock() - task.arrived
+            self._counts["hits"] += task.run.n_cached > 0
+            n, waited_s = self._queue_s.get(task.job.priority, (0, 0.0))
+            self._queue_s[task.job.priority] = n + 1, waited_s + self._clock() - task.arrived
         return task.begun
 
-    def _step(self, runner: Runner, task: _Task) -> None:
+    def _say(self, runner: Runner, task: Task, drawn: tuple[int, ...]) -> None:
+        """Pass on what belongs to the answer, and end it where it ends."""
         run = task.run
-        before = run.n_evaluated
-        drawn = runner.step(run)
-        self._counts["evaluated"] += run.n_evaluated - before
         end_ids = runner.backend.info.end_ids | run.job.stop_ids
         said = tuple(takewhile(lambda token: token not in end_ids, drawn))
         run.answer += said
@@ -265,27 +280,36 @@ class Scheduler:
         elif run.n_done == len(run.job.prompt) and len(run.answer) == run.job.max_tokens:
             self._finish(runner, task, "length")
 
-    def _finish(self, runner: Runner, task: _Task, reason: FinishReason) -> None:
-        runner.end(task.run)
-        self._leave(runner, task, reason)
-        task.stream.send(Finish(reason, task.run.usage))
+    def _finish(self, runner: Runner, task: Task, reason: FinishReason) -> None:
+        self._end(runner, task, reason, Finish(reason, task.run.usage))
 
-    def _fail(self, runner: Runner, task: _Task, error: EngineError) -> None:
+    def _end(self, runner: Runner, task: Task, outcome: Outcome, last: Event) -> None:
+        """What it evaluated stays for others."""
+        runner.end(task.run)
+        self._leave(runner, task, outcome, last)
+
+    def _fail(self, runner: Runner, task: Task, error: EngineError) -> None:
         """The sequence's state is in doubt: it goes, with all that was kept along it."""
         if task.run.kept is not None:
             runner.discard(task.run.kept)
         if isinstance(error, ModelBroken):
             runner.discard_idle()  # rows that are no numbers can spoil others that lie beside them
-        self._leave(runner, task, "failed")
-        task.stream.send(error)
+        self._leave(runner, task, "failed", error)
 
-    def _leave(self, runner: Runner, task: _Task, outcome: Outcome) -> None:
-        self._tasks.remove(task)
+    def _leave(self, runner: Runner, task: Task, outcome: Outcome, last: Event) -> None:
+        self._turns.leave(task)
         self._n_left += 1
-        task.begun = False
         self._jobs[task.job.priority, outcome] += 1
-        self._counts["cache_bytes"] = runner.cache_bytes
-        for other in self._tasks:
-            other.blocked = False
-        if all(other.job.client != task.job.client for other in self._tasks):
-            self._served.pop(task.job.client, None)
+        self._held = runner.held()
+        self._pause_s = SAVE_PAUSE_S
+        task.stream.send(last)
+
+
+def _too_long(n_prompt: int, max_tokens: int, info: ModelInfo) -> str:
+    """By how much, why the context is no longer, and what would fit."""
+    why = f" ({info.plan.why})" if info.plan else ""
+    fits = [f"max_tokens {info.n_ctx - n_prompt}"] if n_prompt < info.n_ctx else []
+    fits += [f"a prompt of {info.n_ctx - max_tokens}"] if max_tokens < info.n_ctx else []
+    sizes = f"{n_prompt} prompt tokens and max_tokens {max_tokens}"
+    excess = n_prompt + max_tokens - info.n_ctx
+    return f"{sizes} exceed the context of {info.n_ctx}{why} by {excess}; {' or '.join(fits) or 'neither'} would fit"

@@ -5,6 +5,7 @@
     │   ├── EngineMissing        no engine could be found or started
     │   ├── EngineLoading        it starts, or the model is not in memory yet: ask again
     │   ├── EngineBusy           too many jobs wait already: ask again
+    │   ├── EngineSuperseded     a newer request of this window took this one's place
     │   ├── EngineRefused        it refuses this request (too long, malformed, unknown model)
     │   └── EngineLost           the connection broke, or nothing came within the time limit
     ├── UnknownDocument          the editor asks about a file that it has not opened
@@ -51,6 +52,12 @@ class EngineBusy(EngineError):
     """The engine has too many jobs waiting."""
 
     kind = "engine_busy"
+
+
+class EngineSuperseded(EngineError):
+    """A newer request of this window took this one's place: no failure, like a cancel."""
+
+    kind = "engine_superseded"
 
 
 class EngineRefused(EngineError):

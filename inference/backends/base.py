@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from inference.errors import EngineError
 from inference.generation import Constraint, Sampling
+from inference.memory import MemoryPlan
 
 EngineName = Literal["mlx", "llama", "scripted"]
+Payload = Sequence[bytes | memoryview]  # a dumped sequence, cut where the engine cuts it: loading copies no piece twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ class ModelInfo:
     weight_bytes: int
     row_bytes: int  # attention rows, per token
     snapshot_bytes: int  # one recurrent snapshot
+    state_format: str  # engine, its version, precision: with the weights, what a dumped sequence fits
+    max_together: int  # sequences that one decoding pass can serve
+    plan: MemoryPlan | None = None  # where these sizes come from; None: from whoever made the settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,9 @@ class EngineSettings:
     n_threads: int = 0  # 0: one per physical core
     chunk: int = 512  # most tokens in one forward pass
     exact: bool = False  # attention rows in f32, for comparing engines and for the embedded model
+    use_gpu: bool = True  # if there is one
+    wired_bytes: int = 0  # what a GPU that shares the machine's memory may keep from being paged out; 0: all it can
+    work_bytes: int = 1 << 30  # freed buffers that are kept for the next pass, in bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,15 @@ class Snapshot:
     n_tokens: int
     n_bytes: int
     state: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One sequence's part in a decoding pass: `token` is appended, and the one after it drawn."""
+
+    seq: int
+    token: int
+    sampler: Any
 
 
 class Tokenizer(Protocol):
@@ -112,6 +130,14 @@ class Backend(Protocol):
         """
         ...
 
+    def step_together(self, steps: Sequence[Step]) -> list[int | EngineError]:
+        """Several `step`s without drafts, of sequences that all differ; in one pass, where `info.max_together` allows.
+
+        Returns what was drawn for each, or the error of the one that failed: that sequence is unusable, the others are
+        as they should be. Where the pass itself fails this raises, and all of them are unusable.
+        """
+        ...
+
     def snapshot(self, seq: int) -> Snapshot:
         """The recurrent state as it is now. After a step that missed this may evaluate a few tokens."""
         ...
@@ -122,6 +148,27 @@ class Backend(Protocol):
 
     def fork(self, seq: int, snapshot: Snapshot) -> int:
         """A new sequence that holds the first `snapshot.n_tokens` tokens of `seq`, which stays as it is."""
+        ...
+
+    def rows_bytes(self) -> int:
+        """Memory that attention rows take: shared ones once, with the room that the engine keeps for more."""
+        ...
+
+    def dump(self, seq: int, snapshot: Snapshot) -> Payload:
+        """All that `load` needs to stand at the first `snapshot.n_tokens` tokens (one at least) of `seq` again.
+
+        The sequence stays as it is. The payload is about `n_tokens * row_bytes + snapshot_bytes` long; nothing that
+        happens later changes it, and any thread may read it.
+        """
+        ...
+
+    def load(self, payload: Payload, n_tokens: int) -> tuple[int, Snapshot]:
+        """A new sequence from what `dump` gave at `n_tokens`, in the same pieces; and a snapshot at its end.
+
+        Raises ModelBroken where the payload is not whole or not of this model and `state_format`, QueueFull where
+        there is no room. Nothing else is harmed by either. That no byte within a piece has changed is for the caller
+        to know (`saved.py` does): altered numbers are not noticed here.
+        """
         ...
 
     def shutdown(self) -> None:

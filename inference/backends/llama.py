@@ -7,25 +7,33 @@ tokenizer is handed in.
 
 import logging
 import math
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cyllama
 from cyllama.llama import llama_cpp as cpp
 from cyllama.utils.platform import physical_cores
 
-from inference.backends.base import EngineSettings, ModelInfo, Snapshot, Tokenizer
+from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
 from inference.backends.masked import MaskedSampler
-from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along
-from inference.errors import ModelBroken, QueueFull
+from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along, outcome
+from inference.errors import EngineError, ModelBroken, QueueFull
 from inference.generation import Constraint, Sampling
+from inference.memory import MIB, Gpu
 from inference.tokenizer import TextTokenizer
 
 log = logging.getLogger(__name__)
 
-_RECURRENT_ONLY = 1  # LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+_WHOLE, _RECURRENT_ONLY = 0, 1  # 1: LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 _GGML_F32, _GGML_F16 = 0, 1
 _ALL_LAYERS = 999
+_GPU_KINDS = {"GPU", "iGPU"}  # the second shares the machine's memory
+_USED_DEVICE = re.compile(r"using device \S+ \((?P<name>.*)\) \(.*\) - (?P<mib>\d+) MiB free")
 _RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "seed from the clock"
 _MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
 _LOAD_ERRORS_KEPT = 3  # lines of llama.cpp's log in our message
@@ -38,16 +46,17 @@ class LlamaBackend:
         self.tokenizer: Tokenizer = tokenizer
         self._model, self._context = _load(path, settings)
         self._chunk = settings.chunk
+        self._max_draft = max(0, settings.chunk - 1 - MAX_OWED)  # all in one pass, with what is owed
         self._spare = settings.max_sequences  # the sequence that holds the state while a draft is tried
         self.n_evaluated = 0
         self._batch = cpp.LlamaBatch(n_tokens=settings.chunk, embd=0, n_seq_max=1)
         self._greedy = _chain(Sampling())
-        self._is_poisoned = False  # freed rows hold NaN, and nothing times NaN is NaN: they reach other sequences
+        self._is_poisoned = False  # some state holds NaN
         self._has_recurrent_state = self._model.is_hybrid() or self._model.is_recurrent()
         n_ctx = min(settings.n_ctx, self._model.n_ctx_train)
         n_vocab = self._model.get_vocab().n_vocab
         self._sequences = Sequences(settings.max_sequences, n_ctx, n_vocab)
-        row_bytes, snapshot_bytes = self._warm_up()
+        row_bytes, snapshot_bytes, self._state_bytes = self._warm_up()
         self.info = ModelInfo(
             name=name,
             engine="llama",
@@ -60,6 +69,8 @@ class LlamaBackend:
             weight_bytes=self._model.size,
             row_bytes=row_bytes,
             snapshot_bytes=snapshot_bytes,
+            max_together=min(settings.max_sequences, settings.chunk),
+            state_format=f"cyllama {cyllama.__version__} {'f32' if settings.exact else 'f16'}",
         )
 
     def open(self) -> int:
@@ -68,15 +79,16 @@ class LlamaBackend:
     def close(self, seq: int) -> None:
         self._sequences.close(seq)
         self._context.memory_seq_rm(seq, -1, -1)
-        if self._is_poisoned and self._sequences.n_open == 0:
-            self._context.kv_cache_clear(True)
-            self._is_poisoned = False
 
     def evaluate(self, seq: int, tokens: Sequence[int]) -> None:
+        """Looks at the logits at once: rows that are no numbers would reach other sequences with the next pass."""
         self._append(seq, *self._sequences.admit(seq, tokens))
         self._sequences.grew(seq, len(tokens))
+        self._best(-1)
 
     def _append(self, seq: int, start: int, tokens: Sequence[int]) -> None:
+        if self._is_poisoned:
+            self._wash()
         for offset in range(0, len(tokens), self._chunk):
             self._decode(seq, tokens[offset : offset + self._chunk], start + offset)
 
@@ -90,14 +102,11 @@ class LlamaBackend:
         return self._draw(-1, sampler)
 
     def step(self, seq: int, token: int, draft: Sequence[int], sampler: Any) -> tuple[int, ...]:
-        draft = draft[: max(0, self._chunk - 1 - MAX_OWED)]  # all in one pass, with what is owed
-        if isinstance(sampler, MaskedSampler):
-            draft = allowed(draft, sampler.constraint)
+        constraint = sampler.constraint if isinstance(sampler, MaskedSampler) else None
+        draft = allowed(draft[: self._max_draft], constraint)
+        self._append(seq, *self._sequences.settle(seq, MAX_OWED))
         start, tokens = self._sequences.admit(seq, (token, *draft))
         n_owed = len(tokens) - 1 - len(draft)
-        if n_owed > MAX_OWED:
-            self._append(seq, start, tokens[:n_owed])
-            start, tokens, n_owed = start + n_owed, tokens[n_owed:], 0
         if not draft:
             self._append(seq, start, tokens)
             self._sequences.drew(seq, 1)
@@ -116,23 +125,39 @@ class LlamaBackend:
         self._sequences.drew(seq, len(drawn), tokens[: n_owed + len(drawn)] if missed else ())
         return drawn
 
-    def _draw(self, index: int, sampler: Any) -> int:
-        """The token after the one at `index` of the last batch.
+    def step_together(self, steps: Sequence[Step]) -> list[int | EngineError]:
+        for step in steps:
+            self._append(step.seq, *self._sequences.settle(step.seq))
+        starts = [self._sequences.admit(step.seq, (step.token,))[0] for step in steps]
+        self._batch.clear()
+        for step, start in zip(steps, starts, strict=True):
+            self._batch.add(step.token, start, [step.seq], True)
+        self._decode_batch(len(steps))
+        for step in steps:
+            self._sequences.drew(step.seq, 1)
+        return [outcome(partial(self._draw, i, step.sampler)) for i, step in enumerate(steps)]
 
-        Logits that are not numbers are found by what greedy selection says of them, which costs no copy of the row.
-        A comparison with NaN is false, so greedy selection ends at id 0 where all logits (or the first) are NaN. Only
-        where it does is the row read. One NaN among numbers can not be selected and stays unseen; infinities are
-        looked for at load only.
-        """
+    def _draw(self, index: int, sampler: Any) -> int:
+        """The token after the one at `index` of the last batch."""
         if isinstance(sampler, MaskedSampler):
             return self._draw_masked(index, sampler)
-        greedy: int = self._greedy.sample(self._context, index)
-        if greedy == 0:
-            self._check_logits(index)
+        best = self._best(index)
         if sampler is self._greedy:
-            return greedy
+            return best
         token: int = sampler.sample(self._context, index)
         return token
+
+    def _best(self, index: int) -> int:
+        """What greedy selection takes; and a look at whether the logits are numbers, which costs no copy of the row.
+
+        A comparison with NaN is false, so greedy selection ends at id 0 where all logits (or the first) are NaN. Only
+        where it does is the row read. One NaN among numbers can not be selected and stays unseen: it comes of a broken
+        row of the output weights, for which all logits are looked at when the model loads.
+        """
+        best: int = self._greedy.sample(self._context, index)
+        if best == 0:
+            self._check_logits(index)
+        return best
 
     def snapshot(self, seq: int) -> Snapshot:
         self._append(seq, *self._sequences.settle(seq))
@@ -161,6 +186,43 @@ class LlamaBackend:
         self._sequences.cut(child, snapshot)
         return child
 
+    def rows_bytes(self) -> int:
+        """The pool of all rows, used or not, is allocated when the model loads."""
+        return self.info.n_cells * self.info.row_bytes
+
+    def dump(self, seq: int, snapshot: Snapshot) -> Payload:
+        self._sequences.check_dump(seq, snapshot)
+        self._context.memory_seq_cp(seq, self._spare, 0, snapshot.n_tokens)  # shares the rows
+        try:
+            self._put_back(self._spare, snapshot)
+            state = self._context.get_state_seq_data_with_flags(self._spare, _WHOLE)
+        finally:
+            self._context.memory_seq_rm(self._spare, -1, -1)
+        return self._layout(snapshot.n_tokens), state
+
+    def load(self, payload: Payload, n_tokens: int) -> tuple[int, Snapshot]:
+        """llama.cpp looks for its own kinds and sizes, but takes more than is asked for, and believes positions."""
+        if len(payload) != 2 or payload[0] != self._layout(n_tokens) or len(payload[1]) != self._n_bytes(n_tokens):
+            raise ModelBroken(f"a saved sequence of {n_tokens} tokens is cut off or not of this model")
+        seq = self._sequences.open_at(n_tokens)
+        try:
+            self._context.set_state_seq_data_with_flags(payload[1], seq, _WHOLE)
+            if self._context.memory_seq_pos_max(seq) != n_tokens - 1:
+                raise ModelBroken(f"a saved sequence of {n_tokens} tokens ends elsewhere")
+            return seq, self.snapshot(seq)
+        except ValueError as error:  # it is whole and of this model, so: no rows left
+            self.close(seq)
+            raise QueueFull(f"no room for {n_tokens} saved tokens in {self._context.n_ctx} rows") from error
+        except ModelBroken:
+            self.close(seq)
+            raise
+
+    def _layout(self, n_tokens: int) -> bytes:
+        return f"{self.info.state_format}, {n_tokens} tokens, {self._n_bytes(n_tokens)} bytes".encode()
+
+    def _n_bytes(self, n_tokens: int) -> int:
+        return self._state_bytes + n_tokens * self.info.row_bytes
+
     def shutdown(self) -> None:
         self._context.close()
         self._model.close()
@@ -180,13 +242,32 @@ class LlamaBackend:
         self._batch.clear()
         for i, token in enumerate(tokens):
             self._batch.add(token, start + i, [seq], i >= len(tokens) - n_drawn)
-        self.n_evaluated += len(tokens)
+        self._decode_batch(len(tokens))
+
+    def _decode_batch(self, n_tokens: int) -> None:
+        self.n_evaluated += n_tokens
         try:
             self._context.decode(self._batch)
         except ValueError as error:  # the tokens are valid, so: no rows left
-            raise QueueFull(f"no room for {len(tokens)} more tokens in {self._context.n_ctx} rows") from error
+            raise QueueFull(f"no room for {n_tokens} more tokens in {self._context.n_ctx} rows") from error
         except RuntimeError as error:
             raise ModelBroken(f"llama.cpp could not evaluate: {error}") from error
+
+    def _wash(self) -> None:
+        """A sequence with NaN was closed: get rid of its numbers, which lie where they lay. Nothing times NaN is NaN,
+        and the attention of others and new recurrent states multiply what is freed with nothing.
+
+        The state of the sequences that are left goes out, all memory is zeroed, and their state goes in again. They
+        share no rows any more: where that is too much, it must wait for the end of some.
+        """
+        left = self._sequences.numbers
+        if sum(map(self._sequences.length, left)) > self._context.n_ctx:
+            return
+        states = [self._context.get_state_seq_data_with_flags(seq, _WHOLE) for seq in left]
+        self._context.kv_cache_clear(True)
+        for seq, state in zip(left, states, strict=True):
+            self._context.set_state_seq_data_with_flags(state, seq, _WHOLE)
+        self._is_poisoned = False
 
     def _draw_masked(self, index: int, sampler: MaskedSampler) -> int:
         try:
@@ -200,39 +281,72 @@ class LlamaBackend:
             self._is_poisoned = True
             raise ModelBroken("the model's logits are not numbers")
 
-    def _warm_up(self) -> tuple[int, int]:
-        """Bytes of one attention row and of one snapshot, measured; and the first look at the logits."""
+    def _warm_up(self) -> tuple[int, int, int]:
+        """Bytes of one attention row, of one snapshot and of a dump beside its rows, measured; and the first look at
+        the logits."""
         seq = self.open()
         sizes = []
         for _ in range(2):
             self.evaluate(seq, [0])
             self._check_logits(-1)
-            sizes.append(self._context.get_state_seq_size_with_flags(seq, 0))
+            sizes.append(self._context.get_state_seq_size_with_flags(seq, _WHOLE))
         snapshot_bytes = self.snapshot(seq).n_bytes
         self.close(seq)
-        return sizes[1] - sizes[0], snapshot_bytes
+        row_bytes = sizes[1] - sizes[0]
+        return row_bytes, snapshot_bytes, sizes[0] - row_bytes
 
 
-def _load(path: Path, settings: EngineSettings) -> tuple[Any, Any]:
-    """The model and its context. llama.cpp's log is read while it loads, and silent afterwards."""
+def gpu(probe: Path) -> Gpu | None:
+    """What llama.cpp may use of the GPUs it finds, all together; None where it finds none.
+
+    It tells how much of a device is free in its log only, and only when it loads a model: `probe`, a small one.
+    """
+    with _log_lines() as lines:
+        cpp.ggml_backend_load_all()
+        kinds = {device["type"] for device in cpp.ggml_backend_dev_info()} & _GPU_KINDS
+        if not kinds:
+            return None
+        cpp.LlamaModel(str(probe), _model_params(EngineSettings())).close()
+    return gpu_in(lines, is_shared="GPU" not in kinds or sys.platform == "darwin")
+
+
+def gpu_in(lines: Iterable[str], is_shared: bool) -> Gpu | None:
+    """The devices that llama.cpp's log says it uses, as one."""
+    found = [used for line in lines if (used := _USED_DEVICE.search(line))]
+    if not found:
+        log.warning("llama.cpp does not say how much of the GPU is free: the processors are used")
+        return None
+    n_free = sum(int(used["mib"]) for used in found) * MIB
+    return Gpu(", ".join(used["name"] for used in found), n_free, is_shared)
+
+
+@contextmanager
+def _log_lines() -> Iterator[list[str]]:
+    """llama.cpp's log, for as long as this lasts; afterwards it is silent."""
     lines: list[str] = []
     cpp.set_log_callback(lambda _level, text: lines.append(text.strip()))
     try:
-        cpp.ggml_backend_load_all()
-        model = cpp.LlamaModel(str(path), _model_params())
-        return model, cpp.LlamaContext(model, _context_params(settings))
-    except (ValueError, RuntimeError, MemoryError, OSError) as error:
-        last = " | ".join([line for line in lines if len(line) > 1][-_LOAD_ERRORS_KEPT:])
-        raise ModelBroken(f"llama.cpp does not load {path.name}: {error} ({last})") from error
+        yield lines
     finally:
         cpp.disable_logging()  # a Python callback left in place is called while the interpreter ends, and crashes it
-        log.debug("llama.cpp logged %d lines while loading", len(lines))
 
 
-def _model_params() -> Any:
+def _load(path: Path, settings: EngineSettings) -> tuple[Any, Any]:
+    """The model and its context."""
+    with _log_lines() as lines:
+        try:
+            cpp.ggml_backend_load_all()
+            model = cpp.LlamaModel(str(path), _model_params(settings))
+            return model, cpp.LlamaContext(model, _context_params(settings))
+        except (ValueError, RuntimeError, MemoryError, OSError) as error:
+            last = " | ".join([line for line in lines if len(line) > 1][-_LOAD_ERRORS_KEPT:])
+            raise ModelBroken(f"llama.cpp does not load {path.name}: {error} ({last})") from error
+
+
+def _model_params(settings: EngineSettings) -> Any:
     params = cpp.LlamaModelParams()
-    has_gpu = any(device["type"] in ("GPU", "iGPU") for device in cpp.ggml_backend_dev_info())
-    params.n_gpu_layers = _ALL_LAYERS if has_gpu else 0
+    has_gpu = any(device["type"] in _GPU_KINDS for device in cpp.ggml_backend_dev_info())
+    params.n_gpu_layers = _ALL_LAYERS if has_gpu and settings.use_gpu else 0
     return params
 
 

@@ -9,17 +9,20 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from inference.backends.base import EngineSettings, ModelInfo, Snapshot, Tokenizer
+from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
 from inference.backends.mlx_rows import Family, Rows
-from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along
-from inference.errors import EngineUnavailable, ModelBroken
+from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along, outcome
+from inference.errors import EngineError, EngineUnavailable, ModelBroken
 from inference.generation import Constraint, Sampling
+from inference.memory import Gpu
 from inference.tokenizer import TextTokenizer
 
-_FREED_BYTES_KEPT = 1 << 30  # MLX keeps freed buffers for reuse without a bound otherwise
 _MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
 
 
@@ -32,6 +35,18 @@ class _Drawing:
     key: Any
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One array of a dump. `of_one` is its shape after one token; attention rows grow along the last axis but one."""
+
+    dtype: Any
+    of_one: tuple[int, ...]
+    has_rows: bool
+
+    def shape(self, n_tokens: int) -> tuple[int, ...]:
+        return (*self.of_one[:-2], n_tokens, self.of_one[-1]) if self.has_rows else self.of_one
+
+
 class MlxBackend:
     """One safetensors model; a sequence is a list of mlx-lm's cache objects, one per layer. Those of the attention
     layers belong to its family: it must be seated before the model runs on them."""
@@ -39,8 +54,9 @@ class MlxBackend:
     def __init__(self, name: str, path: Path, tokenizer: TextTokenizer, settings: EngineSettings) -> None:
         self.tokenizer: Tokenizer = tokenizer
         self._mx, load_model = _import_engine()
-        self._model, config = _load(self._mx, load_model, path)
+        self._model, config = _load(self._mx, load_model, path, settings)
         self._chunk = settings.chunk
+        self._max_draft = max(0, settings.chunk - 1 - MAX_OWED)  # all in one pass, with what is owed
         self.n_evaluated = 0
         self._caches: dict[int, list[Any]] = {}
         self._rows: dict[int, Rows] = {}
@@ -48,7 +64,7 @@ class MlxBackend:
         text = config.get("text_config", config)
         n_ctx = min(settings.n_ctx, text["max_position_embeddings"])
         self._sequences = Sequences(settings.max_sequences, n_ctx, text["vocab_size"])
-        row_bytes, snapshot_bytes = self._warm_up()
+        row_bytes, snapshot_bytes, self._kinds = self._warm_up()
         self.info = ModelInfo(
             name=name,
             engine="mlx",
@@ -61,10 +77,14 @@ class MlxBackend:
             weight_bytes=sum(array.nbytes for array in _arrays(self._model.parameters())),
             row_bytes=row_bytes,
             snapshot_bytes=snapshot_bytes,
+            max_together=1,
+            state_format=f"mlx {self._mx.__version__} mlx-lm {metadata.version('mlx-lm')} {self._kinds[0].dtype}",
         )
 
     def open(self) -> int:
-        seq = self._sequences.open()
+        return self._open(self._sequences.open())
+
+    def _open(self, seq: int) -> int:
         caches = self._caches[seq] = self._model.make_cache()
         self._rows[seq] = Family(self._mx, [cache for cache in caches if not _is_recurrent(cache)]).open()
         return seq
@@ -91,13 +111,10 @@ class MlxBackend:
         return self._draws((), sampler)[0]
 
     def step(self, seq: int, token: int, draft: Sequence[int], sampler: _Drawing) -> tuple[int, ...]:
-        draft = draft[: max(0, self._chunk - 1 - MAX_OWED)]  # all in one pass, with what is owed
-        draft = allowed(draft, sampler.constraint)
+        draft = allowed(draft[: self._max_draft], sampler.constraint)
+        self._append(seq, self._sequences.settle(seq, MAX_OWED)[1])
         start, tokens = self._sequences.admit(seq, (token, *draft))
         n_owed = len(tokens) - 1 - len(draft)
-        if n_owed > MAX_OWED:
-            self._append(seq, tokens[:n_owed])
-            start, tokens, n_owed = start + n_owed, tokens[n_owed:], 0
         before = self._state(seq, start)
         self._logits = self._forward(seq, tokens, n_drawn=1 + len(draft))
         drawn = self._draws(draft, sampler)
@@ -106,6 +123,14 @@ class MlxBackend:
             self._put_back(seq, before)
         self._sequences.drew(seq, len(drawn), tokens[: n_owed + len(drawn)] if missed else ())
         return drawn
+
+    def step_together(self, steps: Sequence[Step]) -> list[int | EngineError]:
+        """One after the other: mlx-lm's batches want the rows of all sequences in one array, and these lie in the cache
+        objects of their families."""
+        return [outcome(partial(self._step, step)) for step in steps]
+
+    def _step(self, step: Step) -> int:
+        return self.step(step.seq, step.token, (), step.sampler)[0]
 
     def snapshot(self, seq: int) -> Snapshot:
         self._append(seq, self._sequences.settle(seq)[1])
@@ -132,6 +157,36 @@ class MlxBackend:
         self._put_back(child, snapshot)
         self._sequences.cut(child, snapshot)
         return child
+
+    def dump(self, seq: int, snapshot: Snapshot) -> Payload:
+        self._sequences.check_dump(seq, snapshot)
+        rows = self._rows[seq]
+        arrays = _arrays([rows.family.read(rows, snapshot.n_tokens), snapshot.state])
+        raw = [self._mx.contiguous(array.flatten()).view(self._mx.uint8) for array in arrays]
+        self._mx.eval(raw)
+        return self._layout(snapshot.n_tokens), *[memoryview(array) for array in raw]
+
+    def load(self, payload: Payload, n_tokens: int) -> tuple[int, Snapshot]:
+        mx, shapes = self._mx, [kind.shape(n_tokens) for kind in self._kinds]
+        sizes = [kind.dtype.size * prod(shape) for kind, shape in zip(self._kinds, shapes, strict=True)]
+        if not payload or payload[0] != self._layout(n_tokens) or list(map(len, payload[1:])) != sizes:
+            raise ModelBroken(f"a saved sequence of {n_tokens} tokens is cut off or not of this model")
+        seq = self._open(self._sequences.open_at(n_tokens))
+        pieces = zip(payload[1:], self._kinds, shapes, strict=True)
+        arrays = iter([mx.array(memoryview(raw)).view(kind.dtype).reshape(shape) for raw, kind, shape in pieces])
+        rows, caches = self._rows[seq], self._caches[seq]
+        try:
+            rows.family.append(rows, [(next(arrays), next(arrays)) for _ in rows.family.caches])
+            for cache in filter(_is_recurrent, caches):
+                cache.cache = [next(arrays) for _ in cache.cache]
+            mx.eval([_held(cache) for cache in caches])
+        except Exception:
+            self.close(seq)
+            raise
+        return seq, self._state(seq, n_tokens)
+
+    def _layout(self, n_tokens: int) -> bytes:
+        return f"{self.info.state_format}, {n_tokens} tokens, {self._kinds}".encode()
 
     def rows_bytes(self) -> int:
         """Bytes of attention rows in memory: shared ones once, with the room that the cache objects keep ahead."""
@@ -199,16 +254,19 @@ class MlxBackend:
         scaled = ranked / max(sampling.temperature, _MIN_TEMPERATURE)
         return order[mx.random.categorical(mx.where(keep | (rank == 0), scaled, -mx.inf), key=key)]
 
-    def _warm_up(self) -> tuple[int, int]:
-        """Bytes of one attention row and of one snapshot, measured; and the first look at the logits."""
+    def _warm_up(self) -> tuple[int, int, list[_Kind]]:
+        """Bytes of one attention row and of one snapshot, measured; what a dump holds; the first look at the logits."""
         seq = self.open()
         self.evaluate(seq, [0])
         self.sample(seq, self.sampler(Sampling()))
         rows = [cache for cache in self._caches[seq] if not _is_recurrent(cache)]
         row_bytes = sum((cache.keys.nbytes + cache.values.nbytes) // cache.keys.shape[2] for cache in rows)
-        snapshot_bytes = self.snapshot(seq).n_bytes
+        snapshot = self.snapshot(seq)
+        dumped = self._rows[seq].family.read(self._rows[seq], 1)
+        kinds = [_Kind(array.dtype, array.shape, has_rows=True) for array in _arrays(dumped)]
+        kinds += [_Kind(array.dtype, array.shape, has_rows=False) for array in _arrays(snapshot.state)]
         self.close(seq)
-        return row_bytes, snapshot_bytes
+        return row_bytes, snapshot.n_bytes, kinds
 
 
 def _has_metal() -> bool:
@@ -237,11 +295,21 @@ def _import_engine() -> tuple[Any, Any]:
     return mx, load_model
 
 
-def _load(mx: Any, load_model: Any, path: Path) -> tuple[Any, dict[str, Any]]:
+def gpu() -> Gpu | None:
+    """What Metal lets a process use; None where there is no Metal."""
+    mx, _ = _import_engine()
+    if not mx.metal.is_available():
+        return None
+    device = mx.device_info()
+    return Gpu(device["device_name"], device["max_recommended_working_set_size"], is_shared=True)
+
+
+def _load(mx: Any, load_model: Any, path: Path, settings: EngineSettings) -> tuple[Any, dict[str, Any]]:
     """The model, its weights in memory. Off Metal in fp32: half precision mixtures fail or are imprecise there."""
-    mx.set_cache_limit(_FREED_BYTES_KEPT)
+    mx.set_cache_limit(settings.work_bytes)  # else MLX keeps freed buffers without a bound
     if mx.metal.is_available():
-        mx.set_wired_limit(mx.device_info()["max_recommended_working_set_size"])
+        most: int = mx.device_info()["max_recommended_working_set_size"]
+        mx.set_wired_limit(min(settings.wired_bytes or most, most))
     try:
         model, config = load_model(path, lazy=True)
         if not mx.metal.is_available():

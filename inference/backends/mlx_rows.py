@@ -83,6 +83,30 @@ class Family:
             self._mx.eval([(cache.keys, cache.values) for cache in self.caches])
             piece.parked = None  # only now: one piece at a time is in memory twice
 
+    def read(self, rows: Rows, n_rows: int) -> list[tuple[Any, Any]]:
+        """The first `n_rows` rows, keys and values per layer, copied from wherever they are. Nobody changes seats."""
+        seat = [(cache.keys, cache.values) for cache in self.caches]
+        runs = []
+        for piece in rows.path:
+            if piece.start < n_rows:
+                source, start = (seat, piece.start) if piece.parked is None else (piece.parked, 0)
+                run = slice(start, start + min(piece.end, n_rows) - piece.start)
+                runs.append([(keys[..., run, :], values[..., run, :]) for keys, values in source])
+        layers = [zip(*pairs, strict=True) for pairs in zip(*runs, strict=True)]
+        joined = [
+            (self._mx.concatenate(keys, axis=-2), self._mx.concatenate(values, axis=-2)) for keys, values in layers
+        ]
+        return self._copy(joined, slice(None))
+
+    def append(self, rows: Rows, pairs: Iterable[tuple[Any, Any]]) -> None:
+        """Rows from elsewhere, keys and values per layer, behind those of a sequence."""
+        self.seat(rows)
+        before = rows.n_rows
+        for cache, (keys, values) in zip(self.caches, pairs, strict=True):
+            cache.update_and_fetch(keys, values)
+        self._mx.eval([(cache.keys, cache.values) for cache in self.caches])
+        self.grew(rows, self.caches[0].offset - before)
+
     def grew(self, rows: Rows, n_rows: int) -> None:
         """The model has appended `n_rows` rows to the seated sequence."""
         last = rows.path[-1] if rows.path else None

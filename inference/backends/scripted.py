@@ -4,16 +4,18 @@ No model, no randomness, no time: a test that needs an order of events hands in 
 Attention rows are counted as a real engine counts them, shared ones once.
 """
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from inference.backends.base import EngineSettings, ModelInfo, Snapshot, Tokenizer
-from inference.backends.sequences import Sequences, allowed, drawn_along
-from inference.errors import QueueFull
+from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
+from inference.backends.sequences import Sequences, allowed, drawn_along, outcome
+from inference.errors import EngineError, ModelBroken, QueueFull
 from inference.generation import Constraint, Sampling
 
 Script = Callable[[tuple[int, ...]], int]  # all ids of a sequence -> the next one
-Hook = Callable[[str], None]  # called at the start of "evaluate" and "sample", on the caller's thread
+Hook = Callable[[str], None]  # called at the start of "evaluate", "sample", "dump", "load", on the caller's thread
 
 _CONTROL = (
     "<|endoftext|>",
@@ -29,6 +31,7 @@ _CONTROL = (
 CONTROL_IDS = {text: 256 + i for i, text in enumerate(_CONTROL)}
 _END_IDS = frozenset(CONTROL_IDS[text] for text in ("<|endoftext|>", "<|im_end|>", "<|fim_pad|>"))
 _SNAPSHOT_BYTES = 1000
+_DUMPED = b"scripted"
 _CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -77,13 +80,15 @@ def answers(table: Mapping[str, str]) -> Script:
 
 @dataclass(slots=True)
 class Calls:
-    """What was asked for. `evaluated` has the number of tokens of each call."""
+    """What was asked for. `evaluated` has the number of tokens of each pass."""
 
     evaluated: list[int] = field(default_factory=list)
     samples: int = 0
     snapshots: int = 0
     restores: int = 0
     forks: int = 0
+    dumps: int = 0
+    loads: int = 0
     opens: int = 0
     closes: int = 0
     is_shut_down: bool = False
@@ -118,6 +123,8 @@ class ScriptedBackend:
             weight_bytes=0,
             row_bytes=1,
             snapshot_bytes=_SNAPSHOT_BYTES,
+            max_together=settings.max_sequences,
+            state_format="scripted",
         )
         self._sequences = Sequences(settings.max_sequences, settings.n_ctx, self.info.n_vocab)
 
@@ -141,11 +148,20 @@ class ScriptedBackend:
     def _append(self, seq: int, tokens: Sequence[int]) -> None:
         self._hook("evaluate")
         self._sequences.admit(seq, tokens)
+        self._pass({seq: tokens})
+
+    def _pass(self, tokens: Mapping[int, Sequence[int]]) -> None:
+        """Tokens by sequence."""
+        n_tokens = sum(map(len, tokens.values()))
+        self._check_room(n_tokens)
+        self.calls.evaluated.append(n_tokens)
+        for seq, added in tokens.items():
+            self._rows[seq] += map(_Row, added)
+
+    def _check_room(self, n_tokens: int) -> None:
         held = len({row for rows in self._rows.values() for row in rows})
-        if held + len(tokens) > self.info.n_cells:
-            raise QueueFull(f"no room for {len(tokens)} more tokens in {self.info.n_cells} rows")
-        self.calls.evaluated.append(len(tokens))
-        self._rows[seq] += map(_Row, tokens)
+        if held + n_tokens > self.info.n_cells:
+            raise QueueFull(f"no room for {n_tokens} more tokens in {self.info.n_cells} rows")
 
     def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> Constraint | None:
         return constraint
@@ -164,6 +180,15 @@ class ScriptedBackend:
         del self._rows[seq][n_before + len(drawn) - 1 :]
         self._sequences.drew(seq, len(drawn))
         return drawn
+
+    def step_together(self, steps: Sequence[Step]) -> list[int | EngineError]:
+        self._hook("evaluate")
+        for step in steps:
+            self._sequences.admit(step.seq, (step.token,))
+        self._pass({step.seq: (step.token,) for step in steps})
+        for step in steps:
+            self._sequences.drew(step.seq, 1)
+        return [outcome(partial(self._say, self._tokens(step.seq), step.sampler)) for step in steps]
 
     def _say(self, tokens: tuple[int, ...], constraint: Constraint | None) -> int:
         """What the script says; where the constraint forbids that, the smallest id that it allows."""
@@ -194,6 +219,27 @@ class ScriptedBackend:
         self._rows[child] = self._rows[seq][: snapshot.n_tokens]
         self._sequences.cut(child, snapshot)
         return child
+
+    def rows_bytes(self) -> int:
+        return len({row for rows in self._rows.values() for row in rows}) * self.info.row_bytes
+
+    def dump(self, seq: int, snapshot: Snapshot) -> Payload:
+        self._hook("dump")
+        self.calls.dumps += 1
+        self._sequences.check_dump(seq, snapshot)
+        self._check_origin(seq, snapshot)
+        return _DUMPED, array("i", snapshot.state).tobytes()
+
+    def load(self, payload: Payload, n_tokens: int) -> tuple[int, Snapshot]:
+        self._hook("load")
+        self.calls.loads += 1
+        if len(payload) != 2 or payload[0] != _DUMPED or len(payload[1]) != n_tokens * array("i").itemsize:
+            raise ModelBroken(f"a saved sequence of {n_tokens} tokens is cut off or not of this model")
+        self._check_room(n_tokens)
+        seq = self._sequences.open_at(n_tokens)
+        tokens = tuple(array("i", payload[1]))
+        self._rows[seq] = list(map(_Row, tokens))
+        return seq, Snapshot(n_tokens, _SNAPSHOT_BYTES, tokens)
 
     def shutdown(self) -> None:
         self.calls.is_shut_down = True

@@ -11,7 +11,7 @@ can cause (a token that does not exist, a sequence that gets too long) is an Eng
 from collections.abc import Callable, Sequence
 
 from inference.backends.base import Snapshot
-from inference.errors import BadRequest, PromptTooLong
+from inference.errors import BadRequest, EngineError, ModelBroken, PromptTooLong
 from inference.generation import Constraint
 
 MAX_OWED = 16  # tokens; more of them are evaluated before the next draft, or each miss would repeat them again
@@ -35,6 +35,14 @@ def drawn_along(draft: Sequence[int], draw: Callable[[int], int]) -> tuple[int, 
     return tuple(drawn)
 
 
+def outcome(draw: Callable[[], int]) -> int | EngineError:
+    """What was drawn, or why nothing could be: one sequence's failure is not that of the others in its pass."""
+    try:
+        return draw()
+    except EngineError as error:
+        return error
+
+
 class Sequences:
     """The lengths of the open sequences. Written only by the backend that owns it."""
 
@@ -54,9 +62,18 @@ class Sequences:
         self._lengths[free] = 0
         return free
 
+    def open_at(self, n_tokens: int) -> int:
+        """A sequence that is about to be loaded."""
+        if not 0 < n_tokens <= self._n_ctx:
+            raise ModelBroken(f"a saved sequence of {n_tokens} tokens does not fit a context of {self._n_ctx}")
+        seq = self.open()
+        self._lengths[seq] = n_tokens
+        return seq
+
     @property
-    def n_open(self) -> int:
-        return len(self._lengths)
+    def numbers(self) -> tuple[int, ...]:
+        """Those that are open."""
+        return tuple(self._lengths)
 
     def close(self, seq: int) -> None:
         self.length(seq)
@@ -85,11 +102,16 @@ class Sequences:
         start, owed = self.settle(seq)
         return start, (*owed, *tokens)
 
-    def settle(self, seq: int) -> tuple[int, tuple[int, ...]]:
-        """What must be evaluated now for the engine to stand at the sequence's end, and its position."""
-        length, owed = self.length(seq), self._owed.pop(seq, ())
-        if owed:
-            self._with_logits = None
+    def settle(self, seq: int, spared: int = 0) -> tuple[int, tuple[int, ...]]:
+        """What must be evaluated now for the engine to stand at the sequence's end, and its position.
+
+        Nothing where it owes no more than `spared` tokens: they can go along with the next ones.
+        """
+        length, owed = self.length(seq), self._owed.get(seq, ())
+        if len(owed) <= spared:
+            return length, ()
+        del self._owed[seq]
+        self._with_logits = None
         return length - len(owed), owed
 
     def drew(self, seq: int, n_tokens: int, owed: Sequence[int] = ()) -> None:
@@ -113,6 +135,11 @@ class Sequences:
     def check_cut(self, seq: int, snapshot: Snapshot) -> None:
         if snapshot.n_tokens > self.length(seq):
             raise RuntimeError(f"a snapshot at {snapshot.n_tokens} is ahead of sequence {seq} at {self.length(seq)}")
+
+    def check_dump(self, seq: int, snapshot: Snapshot) -> None:
+        self.check_cut(seq, snapshot)
+        if snapshot.n_tokens == 0:
+            raise RuntimeError("nothing to dump")
 
     def cut(self, seq: int, snapshot: Snapshot) -> None:
         """The sequence now ends where the snapshot was taken; there are no logits to sample."""

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from inference.lifecycle.home import Home, Refused
 from inference.lifecycle.places import FileLock, Record, records
@@ -20,7 +21,7 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One daemon. Figures are None where it does not say; `memory_bytes` is what is resident."""
+    """One daemon. Figures are None where it does not say; `memory_bytes` is resident, `memory` is what was planned."""
 
     pid: int
     address: str
@@ -34,6 +35,7 @@ class Status:
     uptime_s: float
     tokens_evaluated: int | None
     tokens_reused: int | None
+    memory: dict[str, Any] | None
 
 
 def status(home: Home) -> list[Status]:
@@ -65,6 +67,7 @@ def _status(record: Record) -> Status | None:
         uptime_s=max(0.0, time.time() - record.started),
         tokens_evaluated=None if evaluated is None else int(evaluated),
         tokens_reused=None if reused is None else int(reused),
+        memory=found.memory,
     )
 
 

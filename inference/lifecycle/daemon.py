@@ -17,7 +17,6 @@ from pathlib import Path
 
 import uvicorn
 
-from inference.backends.base import Backend
 from inference.lifecycle.home import Refused
 from inference.lifecycle.peer import guarded_protocol
 from inference.lifecycle.places import FileLock, Identity, Places, Record, write_record
@@ -119,7 +118,7 @@ class Daemon:
             threading.Thread(target=self._scheduler.stop, daemon=True).start()
 
 
-def serve(places: Places, identity: Identity, about: About, load: Callable[[], Backend], idle_exit_s: float) -> int:
+def serve(places: Places, identity: Identity, about: About, scheduler: Scheduler, idle_exit_s: float) -> int:
     """Be the daemon; the exit code. 0 at once where another process is it already.
 
     The caller should leave with `os._exit`: the model's thread may still be loading, and it can not be interrupted.
@@ -134,7 +133,7 @@ def serve(places: Places, identity: Identity, about: About, load: Callable[[], B
         write_record(places.record, _record(address, identity, about))
         log.info("pid %d serves %s on %s", about.pid, identity.engine, address)
         loop = asyncio.new_event_loop()  # not asyncio.run: it would wait for worker threads, up to minutes
-        return loop.run_until_complete(Daemon(Scheduler(load), about, places.socket, idle_exit_s).run(listener))
+        return loop.run_until_complete(Daemon(scheduler, about, places.socket, idle_exit_s).run(listener))
     finally:
         places.socket.unlink(missing_ok=True)
         places.record.unlink(missing_ok=True)

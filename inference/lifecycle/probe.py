@@ -8,7 +8,7 @@ import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 PROBE_TIMEOUT_S = 2.0  # a daemon that is alive answers /health within milliseconds
 
@@ -22,6 +22,7 @@ class Health:
     state: Answer
     pid: int | None = None
     reason: str = ""
+    memory: dict[str, Any] | None = None  # how it was planned; None where nothing is loaded
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -48,7 +49,7 @@ def fetch(path: Path, target: str, timeout_s: float = PROBE_TIMEOUT_S) -> bytes:
 def health(path: Path, timeout_s: float = PROBE_TIMEOUT_S) -> Health:
     try:
         answer = json.loads(fetch(path, "/health", timeout_s))
-        return Health(answer["status"], answer["pid"], answer.get("reason", ""))
+        return Health(answer["status"], answer["pid"], answer.get("reason", ""), answer.get("memory"))
     except (FileNotFoundError, ConnectionRefusedError):
         return Health("absent")
     except (OSError, http.client.HTTPException, ValueError, KeyError):

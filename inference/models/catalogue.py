@@ -1,22 +1,31 @@
 """What a model's name means on this machine, and loading it with the engine that fits.
 
-Thin for now: the embedded model, or a path. Knows no sizes and downloads nothing.
+Thin for now: the embedded model, or a path. Downloads nothing.
 """
 
+import logging
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inference import memory
 from inference.backends.base import Backend, EngineName, EngineSettings
-from inference.errors import EngineUnavailable, UnknownModel
-from inference.models import gguf
+from inference.errors import EngineUnavailable, NotEnoughMemory, UnknownModel
+from inference.memory import Machine, Refusal
+from inference.models import gguf, sizes
 from inference.models.checks import check_folder
+from inference.models.gguf import Header
 from inference.tokenizer import from_folder, from_gguf
+
+log = logging.getLogger(__name__)
 
 EMBEDDED = "embedded"
 _EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 _EMBEDDED_THREADS = 1  # llama.cpp spins while it waits: on a busy machine two threads are many times slower than one
+_EMBEDDED_CTX = 32_768  # it demonstrates; its real limit would only take memory
 _PACKAGES = {"mlx": "mlx mlx-lm" if sys.platform == "darwin" else "'mlx[cpu]' mlx-lm", "llama": "cyllama"}
 
 
@@ -62,19 +71,76 @@ def _gguf_file(path: Path) -> Path:
 
 def load(files: ModelFiles, settings: EngineSettings) -> Backend:
     """The model in memory. Called on the thread that will own it."""
-    if files.is_embedded:
-        settings = replace(settings, exact=True, n_threads=settings.n_threads or _EMBEDDED_THREADS)
+    with _engine_package(files.engine):
+        return _load(files, _checked(files), _settled(files, settings))
+
+
+def load_planned(files: ModelFiles, n_ctx: int | None, settings: EngineSettings, machine: Machine) -> Backend:
+    """As `load`, with context and cache as large as this machine's memory allows; the GPU is looked for here.
+
+    `n_ctx` None: what is usual, or less. Raises NotEnoughMemory with what would fit.
+    """
+    with _engine_package(files.engine):
+        header, settings = _checked(files), _settled(files, settings)
+        if header is None:
+            from inference.backends import mlx
+
+            gpu = mlx.gpu()
+            needed = sizes.of_folder(files.path, settings, has_metal=gpu is not None)
+        else:
+            from inference.backends import llama
+
+            gpu = llama.gpu(_EMBEDDED_FOLDER / "model.gguf")
+            needed = sizes.of_gguf(files.path, header, settings)
+        if files.is_embedded and n_ctx is None:
+            needed = replace(needed, n_ctx=min(needed.n_ctx, _EMBEDDED_CTX))
+        plan = memory.plan(replace(machine, gpu=gpu), needed, n_ctx, settings.max_sequences)
+        if isinstance(plan, Refusal):
+            raise NotEnoughMemory(plan.reason)
+        log.info("context %d tokens; %s", plan.n_ctx, plan.line)
+        fitting = replace(
+            settings,
+            n_ctx=plan.n_ctx,
+            n_cells=plan.n_cells,
+            cache_bytes=plan.cache_bytes,
+            use_gpu=plan.on_gpu,
+            wired_bytes=plan.total_bytes,
+            work_bytes=plan.work_bytes,
+        )
+        backend = _load(files, header, fitting)
+        backend.info = replace(backend.info, plan=plan)
+        return backend
+
+
+def _checked(files: ModelFiles) -> Header | None:
+    """The header of a GGUF; a folder has none. Raises ModelBroken where the files are not whole or make no sense."""
+    if files.engine == "mlx":
+        check_folder(files.path)
+        return None
+    header = gguf.read_header(files.path)
+    gguf.check_header(header)
+    return header
+
+
+def _settled(files: ModelFiles, settings: EngineSettings) -> EngineSettings:
+    if not files.is_embedded:
+        return settings
+    return replace(settings, exact=True, n_threads=settings.n_threads or _EMBEDDED_THREADS)
+
+
+def _load(files: ModelFiles, header: Header | None, settings: EngineSettings) -> Backend:
+    if header is None:
+        from inference.backends.mlx import MlxBackend
+
+        return MlxBackend(files.name, files.path, from_folder(files.path), settings)
+    from inference.backends.llama import LlamaBackend
+
+    return LlamaBackend(files.name, files.path, from_gguf(header.metadata), settings)
+
+
+@contextmanager
+def _engine_package(engine: EngineName) -> Iterator[None]:
     try:
-        if files.engine == "mlx":
-            check_folder(files.path)
-            from inference.backends.mlx import MlxBackend
-
-            return MlxBackend(files.name, files.path, from_folder(files.path), settings)
-        header = gguf.read_header(files.path)
-        gguf.check_header(header)
-        from inference.backends.llama import LlamaBackend
-
-        return LlamaBackend(files.name, files.path, from_gguf(header.metadata), settings)
+        yield
     except ImportError as error:
-        packages = _PACKAGES[files.engine]
-        raise EngineUnavailable(f"{error}. The {files.engine} engine needs: pip install {packages}") from error
+        raise EngineUnavailable(f"{error}. The {engine} engine needs: pip install {_PACKAGES[engine]}") from error

@@ -95,7 +95,7 @@ def check_safetensors(folder: Path, config: Mapping[str, Any]) -> None:
     if not files:
         raise ModelBroken(f"no model*.safetensors in {folder}")
     for path in files:
-        found |= {_canonical(name): tensor for name, tensor in _read_header(path)}
+        found |= {_canonical(name): tensor for name, tensor in read_header(path)}
     is_stacked = "model.layers.0.mlp.experts.gate_up_proj" in found
     for name, shape in _expected(config.get("text_config", config), is_stacked):
         if name not in found:
@@ -106,7 +106,8 @@ def check_safetensors(folder: Path, config: Mapping[str, Any]) -> None:
             raise ModelBroken(f"{name} has shape {actual}, and config.json says {shape}")
 
 
-def _read_header(path: Path) -> Iterator[tuple[str, tuple[str, Shape]]]:
+def read_header(path: Path) -> Iterator[tuple[str, tuple[str, Shape]]]:
+    """Names, types and shapes of a safetensors file's tensors. Raises ModelBroken."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)

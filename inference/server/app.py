@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -120,6 +120,10 @@ async def health(request: Request, service: Service) -> Response:
     body |= {"build": about.build, "version": about.version}
     if failure is not None:
         body["reason"] = failure.message
+    with suppress(EngineError):  # not loaded yet
+        plan = service.scheduler.backend_info.plan
+        if plan is not None:
+            body["memory"] = asdict(plan)
     return JSONResponse(body, status_code=200 if state == "ready" else 503)
 
 

@@ -151,6 +151,7 @@ async def _job(
         priority=options.priority,
         cache_marks=marks,
         client=options.client,
+        latest_of=options.latest_of,
         prediction=tuple(prediction),
         stop_ids=options.stop_ids,
         constraint=await asyncio.to_thread(compile_grammar, options.grammar) if options.grammar else None,

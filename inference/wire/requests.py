@@ -54,6 +54,7 @@ class Options:
     priority: Priority
     client: str
     return_tokens: bool
+    latest_of: str = ""  # a newer request of the client that says the same ends this one
     grammar: Grammar | None = None  # the form that the answer must have
 
     def sampling(self, random_seed: int) -> Sampling:
@@ -168,6 +169,7 @@ def _options(fields: Fields, max_tokens: int | None, n_vocab: int) -> Options:
         priority=_priority(fields),
         client=fields.text("user", "", MAX_NAME_CHARS),
         return_tokens=fields.flag("return_tokens", False),
+        latest_of=fields.text("latest_of", "", MAX_NAME_CHARS),
         grammar=grammar(fields),
     )
 

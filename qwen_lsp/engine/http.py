@@ -16,7 +16,7 @@ from typing import Any, Literal
 import httpx
 
 from qwen_lsp.engine.tokens import TokenCache
-from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused
+from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused, EngineSuperseded
 from qwen_lsp.prompt.segments import Control, Prompt, Segment
 
 CONNECT_TIMEOUT_S = 2.0  # a local socket either takes us or is dead
@@ -33,11 +33,12 @@ Priority = Literal["typing", "action", "refactor", "warm-up"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation, greedy."""
+    """One generation, greedy. Of the window's requests with the same `latest_of` only the newest is answered."""
 
     prompt: Prompt
     max_tokens: int
     priority: Priority
+    latest_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class Daemon:
             "stop_token_ids": await self._stop_ids(request.prompt),
             "priority": request.priority,
             "user": WINDOW,
+            "latest_of": request.latest_of,
             "stream": True,
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
@@ -182,7 +184,8 @@ def _items(line: str, begun: float) -> list[Piece | Usage]:
     try:
         event = json.loads(data)
         if "error" in event:
-            raise EngineLost(str(event["error"]["message"]))
+            kind = EngineSuperseded if event["error"].get("code") == "superseded" else EngineLost
+            raise kind(str(event["error"]["message"]))
         choices = event.get("choices") or [{}]
         text = choices[0].get("text") or ""
         # The counts first: whoever leaves at a piece has heard what it cost.
@@ -218,5 +221,5 @@ def _problem(answer: httpx.Response) -> EngineError:
         message = str(answer.json()["error"]["message"])
     except (ValueError, TypeError, KeyError):
         message = f"the engine answered with status {answer.status_code}"
-    kinds: dict[int, type[EngineError]] = {503: EngineLoading, 429: EngineBusy}
+    kinds: dict[int, type[EngineError]] = {503: EngineLoading, 429: EngineBusy, 409: EngineSuperseded}
     return kinds.get(answer.status_code, EngineRefused if answer.status_code < 500 else EngineError)(message)

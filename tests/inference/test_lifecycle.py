@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +39,7 @@ from inference.lifecycle.places import (
     write_record,
 )
 from inference.lifecycle.probe import Health, health
+from tests.inference.weights import EMBEDDED
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
@@ -210,6 +213,63 @@ def test_a_second_serve_leaves_at_once(box: Box) -> None:
 def test_the_reason_of_a_failed_start_reaches_the_user(box: Box) -> None:
     _, err = box.run("start", "--engine", "llama", "--model", "nowhere.gguf", code=1)
     assert "there is no model 'nowhere.gguf'" in err
+
+
+def patched_gguf(folder: Path, key: str, value: int) -> Path:
+    """The embedded model with one 32-bit number of its metadata changed."""
+    raw = bytearray((EMBEDDED / "model.gguf").read_bytes())
+    at = raw.index(key.encode()) + len(key) + 4  # behind the value's type
+    raw[at : at + 4] = struct.pack("<I", value)
+    path = folder / "model.gguf"
+    path.write_bytes(raw)
+    return path
+
+
+def patched_folder(folder: Path, key: str, value: object) -> Path:
+    """The embedded model for MLX with one key of its configuration changed; None: gone."""
+    config = {name: v for name, v in json.loads((EMBEDDED / "config.json").read_text()).items() if name != key}
+    (folder / "config.json").write_text(json.dumps(config if value is None else config | {key: value}))
+    (folder / "model.safetensors").symlink_to(EMBEDDED / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("num_experts_per_tok", None, "num_experts_per_tok must be a positive whole number, not None"),
+        ("hidden_size", 256, "model.embed_tokens.weight has shape (4096, 192), and config.json says (4096, 256)"),
+        ("num_hidden_layers", 10**12, "the weights lack model.layers.4"),
+        ("qwen35moe.expert_used_count", 9, "num_experts_per_tok is larger than num_experts"),
+        (
+            "qwen35moe.embedding_length",
+            256,
+            "tensor 'token_embd.weight' has wrong shape; expected    256,",
+        ),
+        ("qwen35moe.block_count", 2**32 - 4, "the model does not fit in memory: weights 8 MiB + rows for 4k "),
+    ],
+)
+def test_a_broken_model_is_named_at_the_start(box: Box, tmp_path: Path, key: str, value: int, reason: str) -> None:
+    engine = "llama" if "." in key else "mlx"
+    patch = patched_gguf if engine == "llama" else patched_folder
+    path = patch(tmp_path, key, value)
+    _, err = box.run("start", "--engine", engine, "--model", str(path), code=1)
+    assert reason in err.splitlines()[-1]
+
+
+def test_a_context_that_does_not_fit_is_refused_with_numbers(box: Box, tmp_path: Path) -> None:
+    path = patched_gguf(tmp_path, "qwen35moe.context_length", 2**31)
+    _, err = box.run("start", "--engine", "llama", "--model", str(path), "--ctx", str(2**31), code=1)
+    assert "rows for 2097152k 1072.0 GiB" in err
+    assert re.search(r"= \d+\.\d GiB of \d+\.\d GiB \(.*\); a context of \d+ tokens fits: --ctx \d+", err), err
+
+
+def test_the_memory_plan_is_told_and_logged(box: Box) -> None:
+    box.run("start", "--engine", "llama", "--ctx", "2000")
+    (daemon,) = box.status()
+    assert (daemon["memory"]["n_ctx"], daemon["memory"]["limited_by"]) == (2000, "asked")
+    line = f"context 2000 tokens; {daemon['memory']['line']}"
+    assert line in box.call("status")[0]
+    assert line in box.places(Identity("llama", "embedded", 2000)).log.read_text()
 
 
 def test_a_daemon_that_can_not_serve_is_named_with_its_log(box: Box) -> None:

@@ -1,6 +1,7 @@
 """Jobs on the scripted backend: what is evaluated, what is reused, where snapshots are taken."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,8 @@ from inference.backends.base import EngineSettings
 from inference.backends.scripted import ScriptedBackend
 from inference.generation import Job
 from inference.kept import pack
-from inference.runner import CHUNK, Run, Runner
+from inference.runner import CHUNK, WORTH_SAVING, Run, Runner
+from inference.saved import SavedPrefixes
 
 
 def last_id(tokens: tuple[int, ...]) -> int:
@@ -18,10 +20,12 @@ def last_id(tokens: tuple[int, ...]) -> int:
     return sum((i + 1) * token for i, token in enumerate(tokens)) % 250
 
 
-def make_runner(n_ctx: int = 8192, n_cells: int = 8192, max_sequences: int = 4) -> Runner:
+def make_runner(
+    n_ctx: int = 8192, n_cells: int = 8192, max_sequences: int = 4, saved: SavedPrefixes | None = None
+) -> Runner:
     """Every pass takes one second on its clock, so that the longest draft pays best."""
     limits = EngineSettings(n_ctx=n_ctx, n_cells=n_cells, max_sequences=max_sequences)
-    return Runner(ScriptedBackend(last_id, limits), clock=itertools.count().__next__)
+    return Runner(ScriptedBackend(last_id, limits), itertools.count().__next__, saved)
 
 
 def complete(
@@ -160,3 +164,58 @@ def test_answers_are_those_of_an_empty_cache_without_drafts(
         run = complete(runner, prompt, n_tokens=12, marks=inside, prediction=prediction)
         assert run.answer == expected
         assert run.n_cached + run.n_evaluated >= len(prompt) + 11
+
+
+TRUNK = list(range(1, 240)) * 10  # longer than what is worth saving
+
+
+def shelf(folder: Path) -> SavedPrefixes:
+    return SavedPrefixes(folder, "scripted", 1 << 30)
+
+
+def test_what_two_jobs_had_in_common_is_saved_and_read_back(tmp_path: Path) -> None:
+    runner = make_runner(saved=shelf(tmp_path))
+    complete(runner, [*TRUNK, 5], marks=(len(TRUNK),))
+    assert runner.save() is None, "one job alone has nothing in common with others"
+    complete(runner, [*TRUNK, 6], marks=(len(TRUNK),))
+    write = runner.save()
+    assert write is not None and write()
+    assert runner.save() is None, "it is on disk already"
+
+    again = make_runner(saved=shelf(tmp_path))
+    run = complete(again, [*TRUNK, 7])
+    assert run.answer == oracle([*TRUNK, 7], 4)
+    assert (run.n_cached, run.n_evaluated) == (len(TRUNK), 1 + 3)
+
+
+def test_what_the_cache_has_is_not_read(tmp_path: Path) -> None:
+    saved = shelf(tmp_path)
+    saved.write(pack(TRUNK), [b"no payload of this engine"])
+    runner = make_runner(saved=saved)
+    complete(runner, TRUNK[: len(TRUNK) - WORTH_SAVING + 50], marks=(len(TRUNK) - WORTH_SAVING + 1,))
+    complete(runner, [*TRUNK, 1])
+    assert isinstance(runner.backend, ScriptedBackend) and runner.backend.calls.loads == 0
+
+
+def test_a_payload_that_the_engine_refuses_is_dropped_and_the_prompt_evaluated(tmp_path: Path) -> None:
+    saved = shelf(tmp_path)
+    saved.write(pack(TRUNK), [b"no payload of this engine"])
+    run = complete(make_runner(saved=saved), [*TRUNK, 1])
+    assert run.answer == oracle([*TRUNK, 1], 4) and run.n_cached == 0
+    assert saved.find(pack([*TRUNK, 1])) is None
+
+
+def test_no_room_for_what_is_saved_while_others_run(tmp_path: Path) -> None:
+    saved = shelf(tmp_path)
+    first = make_runner(saved=saved)
+    for tail in (5, 6):
+        complete(first, [*TRUNK, tail], marks=(len(TRUNK),))
+    write = first.save()
+    assert write is not None and write()
+
+    runner = make_runner(n_ctx=3000, n_cells=3000, saved=saved)
+    other = Run(Job("other", (2,) * 900, 10), pack([2] * 900))
+    assert runner.begin(other)
+    assert not runner.begin(Run(Job("big", (*TRUNK, 1), 10), pack([*TRUNK, 1])))
+    runner.end(other)
+    assert complete(runner, [*TRUNK, 1]).n_cached == len(TRUNK)

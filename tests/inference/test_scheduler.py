@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from inference.backends.scripted import CONTROL_IDS, ScriptedBackend, answers
 from inference.errors import EngineError, ModelBroken, ModelLoading, PromptTooLong, QueueFull
 from inference.generation import Chunk, Finish, Job, Priority
 from inference.runner import CHUNK
+from inference.saved import SavedPrefixes
 from inference.scheduler import MAX_QUEUED, Scheduler
 from inference.stream import Stream
 
@@ -50,8 +52,8 @@ def counting(tokens: tuple[int, ...]) -> int:
 
 
 @contextmanager
-def scheduler_of(load: Callable[[], Backend]) -> Iterator[Scheduler]:
-    scheduler = Scheduler(load)
+def scheduler_of(load: Callable[[], Backend], saved: SavedPrefixes | None = None) -> Iterator[Scheduler]:
+    scheduler = Scheduler(load, saved=lambda info: saved)
     scheduler.start()
     try:
         yield scheduler
@@ -95,7 +97,7 @@ async def test_streams_tokens_then_counts() -> None:
         stats = scheduler.stats()
         assert stats.tokens_evaluated == 12
         assert stats.jobs == {(Priority.ACTION, "length"): 1}
-        assert (stats.running, stats.queued, stats.queue_s[0]) == (0, 0, 1)
+        assert (stats.running, stats.queued, stats.queue_s[Priority.ACTION][0]) == (0, 0, 1)
 
 
 async def test_the_end_token_ends_and_is_not_shown() -> None:
@@ -244,8 +246,16 @@ async def test_an_engine_error_ends_its_job_and_no_other() -> None:
 async def test_what_can_never_fit_is_refused_at_once() -> None:
     with scheduler_of(backend) as scheduler:
         await until(lambda: scheduler.state == "ready")
-        with pytest.raises(PromptTooLong, match="4090 prompt tokens and max_tokens 7 exceed the context of 4096"):
+        with pytest.raises(PromptTooLong) as refused:
             scheduler.submit(job(4090, 7))
+        assert refused.value.message == (
+            "4090 prompt tokens and max_tokens 7 exceed the context of 4096 by 1; max_tokens 6 or a prompt of 4089 "
+            "would fit"
+        )
+        with pytest.raises(PromptTooLong, match="by 4906; max_tokens 2 would fit"):
+            scheduler.submit(job(4094, 4908))
+        with pytest.raises(PromptTooLong, match="by 4904; neither would fit"):
+            scheduler.submit(job(4500, 4500))
 
 
 async def test_a_full_queue_says_so() -> None:
@@ -294,3 +304,22 @@ async def test_stopping_answers_whoever_still_listens() -> None:
         await stopping
         with pytest.raises(ModelLoading, match="stops"):
             scheduler.submit(job(1, 1))
+
+
+async def test_an_idle_daemon_saves_its_trunk_and_the_next_one_begins_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.scheduler.SAVE_PAUSE_S", 0.01)
+
+    def asked(scheduler: Scheduler, tail: int) -> Stream:
+        return scheduler.submit(Job("j", (*[3] * 2000, tail), 1, cache_marks=(2000,)))
+
+    with scheduler_of(backend, SavedPrefixes(tmp_path, "x", 1 << 30)) as scheduler:
+        await until(lambda: scheduler.state == "ready")
+        for tail in (1, 2):
+            await read(asked(scheduler, tail))
+        await until(lambda: bool(list(tmp_path.glob("*.prefix"))))
+    with scheduler_of(backend, SavedPrefixes(tmp_path, "x", 1 << 30)) as scheduler:
+        await until(lambda: scheduler.state == "ready")
+        _, finish = await read(asked(scheduler, 4))
+        assert finish.usage.cached_tokens == 2000

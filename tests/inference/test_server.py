@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from inference.backends.base import EngineSettings
 from inference.backends.scripted import ScriptedBackend
 from inference.errors import EngineUnavailable, ModelBroken
 from inference.generation import Priority
+from inference.memory import GIB, Machine, MemoryPlan, ModelSizes, plan
 from inference.server.app import MAX_BODY_BYTES
 from tests.inference.live import Live, Pace, counting, live, saying
 
@@ -52,6 +55,24 @@ def test_health_and_models(letters: Live) -> None:
     }
     (entry,) = letters.client.get("/v1/models").json()["data"]
     assert (entry["id"], entry["object"], entry["max_model_len"]) == ("scripted", "model", 32_768)
+
+
+def test_health_tells_the_memory_plan(tmp_path: Path) -> None:
+    def load() -> ScriptedBackend:
+        backend = ScriptedBackend(counting, EngineSettings(n_ctx=100, n_cells=4096, max_sequences=2))
+        sizes = ModelSizes(100, GIB, row_bytes=1, snapshot_bytes=1000, work_bytes=0, work_ctx_bytes=0, process_bytes=0)
+        planned = plan(Machine(8 * GIB), sizes, None, 2)
+        assert isinstance(planned, MemoryPlan)
+        backend.info = replace(backend.info, plan=planned)
+        return backend
+
+    with live(tmp_path, load) as running:
+        told = running.client.get("/health").json()["memory"]
+        assert (told["n_ctx"], told["weight_bytes"], told["limited_by"]) == (100, GIB, "model")
+        assert told["line"].startswith("weights 1.0 GiB + rows for 4k 0 MiB + ")
+        asked = running.post("/v1/completions", prompt="x" * 90, max_tokens=20)
+        check_error(asked, 400, "context_length_exceeded", "prompt")
+        assert "the context of 100 (the model's own limit) by 10; max_tokens 10 or a prompt of 80" in asked.text
 
 
 def test_a_completion_says_what_it_cost(letters: Live) -> None:
@@ -145,7 +166,9 @@ def test_a_finished_grammar_is_a_stop(letters: Live) -> None:
     ],
 )
 def test_what_makes_no_grammar_is_refused(letters: Live, asked: dict[str, Any]) -> None:
+    before = letters.scheduler.stats()
     check_error(letters.post("/v1/completions", prompt="x", **asked), 400, "invalid_request", "grammar")
+    assert letters.scheduler.stats() == before  # no job, no token
 
 
 def test_a_warm_up_evaluates_and_says_nothing(letters: Live) -> None:
@@ -193,7 +216,9 @@ BAD_BODIES: list[tuple[bytes, str, str | None]] = [
 
 @pytest.mark.parametrize(("body", "code", "param"), BAD_BODIES)
 def test_bad_bodies(letters: Live, body: bytes, code: str, param: str | None) -> None:
+    before = letters.scheduler.stats()
     check_error(letters.client.post("/v1/completions", content=body), 400, code, param)
+    assert letters.scheduler.stats() == before  # no job, no token
 
 
 def test_other_refusals(letters: Live) -> None:
@@ -227,6 +252,16 @@ def test_metrics(letters: Live) -> None:
     assert f"qwen_tokens_reused_total {float(stats.tokens_reused)}" in text
     assert 'qwen_jobs_total{outcome="length",priority="typing"} 1.0' in text
     assert f"qwen_cache_bytes {float(stats.cache_bytes)}" in text
+    values = {name: float(n) for name, n in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
+    assert values["qwen_cache_bytes"] == values["qwen_cache_rows_bytes"] + values["qwen_cache_snapshots_bytes"] > 0
+    assert values["qwen_engine_rows_bytes"] == values["qwen_cache_rows_bytes"]  # one byte a token, and no spare room
+    assert values["qwen_cache_limit_bytes"] == letters.scheduler.backend_info.cache_bytes
+    begun = sum(n for name, n in values.items() if name.startswith("qwen_queue_seconds_count"))
+    assert values["qwen_cache_lookups_total"] == begun >= values['qwen_queue_seconds_count{priority="typing"}'] > 0
+    hits = values["qwen_cache_hits_total"]
+    letters.post("/v1/completions", prompt="count me", max_tokens=1)
+    assert f"qwen_cache_hits_total {hits + 1}" in letters.client.get("/metrics").text
+    assert values["qwen_cache_evictions_total"] == stats.held.n_evicted
     assert "_created" not in text
 
 

@@ -59,15 +59,13 @@ def test_everything_is_read() -> None:
         prompt=[1, 2, 3], cache_marks=[1, 3], model="m", max_tokens=0, temperature=0, top_p=0.5, top_k=3, min_p=0.1,
         seed=7, stop=["a", "b"], stream=True, priority="typing", user="window", return_tokens=True, n=1, echo=False,
         stream_options={"include_usage": True, "continuous_usage_stats": True}, stop_token_ids=[5, 6],
-        prediction={"type": "content", "content": "x"}, grammar="",
+        prediction={"type": "content", "content": "x"}, grammar="", latest_of="inline",
     )  # fmt: skip
-    assert request == requests.CompletionRequest(
-        (1, 2, 3),
-        (1, 3),
-        requests.Options(
-            "m", 0, 0.0, 0.5, 3, 0.1, 7, ("a", "b"), frozenset({5, 6}), "x", True, True, Priority.TYPING, "window", True
-        ),
-    )
+    options = requests.Options(
+        "m", 0, 0.0, 0.5, 3, 0.1, 7, ("a", "b"), frozenset({5, 6}), "x", True, True, Priority.TYPING, "window", True,
+        "inline",
+    )  # fmt: skip
+    assert request == requests.CompletionRequest((1, 2, 3), (1, 3), options)
 
 
 def test_forms_of_the_answer() -> None:
@@ -154,6 +152,8 @@ def test_numbers_that_are_none(name: str, value: object) -> None:
         ("priority", 1),
         ("user", 5),
         ("user", "x" * 300),
+        ("latest_of", 5),
+        ("latest_of", "x" * 300),
         ("model", 5),
         ("grammar", 5),
         ("grammar", "x" * 100_001),
@@ -254,7 +254,7 @@ JSON = st.recursive(
 )
 NAMES = ("temperature", "top_p", "min_p", "top_k", "seed", "max_tokens", "n", "echo", "stream", "return_tokens", "stop",
          "priority", "user", "model", "grammar", "response_format", "stream_options", "prompt", "cache_marks",
-         "messages", "chat_template_kwargs", "stop_token_ids")  # fmt: skip
+         "messages", "chat_template_kwargs", "stop_token_ids", "latest_of")  # fmt: skip
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy

@@ -1,20 +1,24 @@
 """What is llama.cpp's own: the drawn distribution, broken numbers, files it refuses, silence."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inference.backends.base import Backend, EngineSettings
+from inference.backends.base import Backend, EngineSettings, Step
 from inference.backends.llama import LlamaBackend
 from inference.errors import ModelBroken, QueueFull
 from inference.generation import GREEDY, Sampling
 from inference.models import gguf
 from inference.tokenizer import TextTokenizer, from_gguf
 from tests.inference.backends.distribution import N_DRAWS, SAMPLINGS, distance, expected
+from tests.inference.backends.test_contract import answer, opened, say
 from tests.inference.weights import Tensors, write_gguf
 
 SMALL = EngineSettings(n_ctx=256, n_cells=256, max_sequences=2, n_threads=1, chunk=32)
+BAD = 77
 
 
 def tokenizer_of(path: Path) -> TextTokenizer:
@@ -37,29 +41,91 @@ def test_weights_that_are_not_numbers_are_found_at_load(tmp_path: Path) -> None:
     def poison(tensors: Tensors) -> None:
         tensors["output_norm.weight"][3] = np.nan
 
-    path = write_gguf(tmp_path / "nan.gguf", poison)
-    with pytest.raises(ModelBroken, match="not numbers"):
-        LlamaBackend("nan", path, tokenizer_of(path), SMALL)
+    def poison_one_logit(tensors: Tensors) -> None:
+        tensors["output.weight"] = tensors["token_embd.weight"].copy()
+        tensors["output.weight"][1234, 5] = np.nan
+
+    for change in (poison, poison_one_logit):
+        path = write_gguf(tmp_path / "nan.gguf", change)
+        with pytest.raises(ModelBroken, match="not numbers"):
+            LlamaBackend("nan", path, tokenizer_of(path), SMALL)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaBackend]:
+    """A model with one token, BAD, that makes all that follows no number."""
+
+    def poison(tensors: Tensors) -> None:
+        tensors["output.weight"] = tensors["token_embd.weight"].copy()
+        tensors["token_embd.weight"][BAD] = np.nan
+
+    path = write_gguf(tmp_path_factory.mktemp("gguf") / "nan.gguf", poison)
+    backend = LlamaBackend("nan", path, tokenizer_of(path), replace(SMALL, n_cells=512, max_sequences=3))
+    yield backend
+    backend.shutdown()
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(temperature=1.0), Sampling(temperature=1.0, top_k=5)], ids=str)
-def test_logits_that_are_not_numbers_are_found_when_sampled(tmp_path: Path, sampling: Sampling) -> None:
-    def poison(tensors: Tensors) -> None:
-        tensors["output.weight"] = tensors["token_embd.weight"].copy()
-        tensors["token_embd.weight"][77] = np.nan
+def test_logits_that_are_not_numbers_are_found_where_they_arise(broken: LlamaBackend, sampling: Sampling) -> None:
+    sampler = broken.sampler(sampling)
+    for fails in (lambda seq: broken.evaluate(seq, [76, BAD]), lambda seq: broken.step(seq, BAD, (), sampler)):
+        with opened(broken, [76]) as seq:
+            assert 0 <= broken.sample(seq, sampler) < broken.info.n_vocab
+            with pytest.raises(ModelBroken, match="not numbers"):
+                fails(seq)
 
-    path = write_gguf(tmp_path / "nan.gguf", poison)
-    backend = LlamaBackend("nan", path, tokenizer_of(path), SMALL)
-    seq = backend.open()
-    backend.evaluate(seq, [76])
-    assert 0 <= backend.sample(seq, backend.sampler(sampling)) < backend.info.n_vocab
-    backend.evaluate(seq, [77])
-    with pytest.raises(ModelBroken, match="not numbers"):
-        backend.sample(seq, backend.sampler(sampling))
-    backend.close(seq)
-    seq = backend.open()  # the next job is not poisoned
-    backend.evaluate(seq, [76])
-    assert 0 <= backend.sample(seq, backend.sampler(sampling)) < backend.info.n_vocab
+
+TEXT = [65, 76, 300, 1200, 17] * 20  # long enough for the kind of attention that multiplies what is masked
+
+
+def test_what_is_not_a_number_stays_with_its_sequence(broken: LlamaBackend) -> None:
+    """Others go on as if nothing had happened, those that have begun and those that begin in the same place."""
+    expected = answer(broken, TEXT, 12)
+    sampler = broken.sampler(GREEDY)
+    with opened(broken, TEXT) as running:
+        said = [broken.sample(running, sampler)]
+        said += broken.step(running, said[-1], [*expected[1:3], 1, 1], sampler)  # it owes something, too
+        bad = broken.open()
+        with pytest.raises(ModelBroken):
+            broken.evaluate(bad, [76, BAD, BAD])
+        broken.close(bad)
+        while len(said) < 6:
+            said += broken.step(running, said[-1], (), sampler)
+        assert answer(broken, TEXT, 12) == expected
+        while len(said) < 12:
+            said += broken.step(running, said[-1], (), sampler)
+    assert said == expected
+
+
+def test_not_a_number_in_one_of_several_sequences_of_a_pass(broken: LlamaBackend) -> None:
+    expected = answer(broken, TEXT, 4)
+    sampler = broken.sampler(GREEDY)
+    bad = broken.open()
+    with opened(broken, TEXT) as good:
+        said = [broken.sample(good, sampler)]
+        failed, drawn = broken.step_together([Step(bad, BAD, sampler), Step(good, said[0], sampler)])
+        assert isinstance(failed, ModelBroken) and isinstance(drawn, int)
+        said.append(drawn)
+        broken.close(bad)
+        for _ in range(2):
+            said += broken.step(good, said[-1], (), sampler)
+    assert said == expected
+
+
+def test_it_waits_with_cleaning_while_that_would_not_fit(exact_gguf: Path) -> None:
+    """Forks share rows; out and in again they would not."""
+    backend = LlamaBackend("small", exact_gguf, tokenizer_of(exact_gguf), replace(SMALL, max_sequences=3))
+    text = [*TEXT, *TEXT[:40]]
+    with opened(backend, text) as parent:
+        child = backend.fork(parent, backend.snapshot(parent))
+        backend._is_poisoned = True
+        backend.evaluate(parent, [65])
+        assert backend._is_poisoned
+        backend.close(child)
+        backend.evaluate(parent, [66])
+        assert not backend._is_poisoned
+        said = say(backend, parent, 4)
+    assert said == answer(backend, [*text, 65, 66], 4)
     backend.shutdown()
 
 
@@ -84,7 +150,7 @@ def test_closing_frees_rows(llama: Backend) -> None:
         llama.evaluate(child, [69])
         llama.close(seq)
         llama.close(child)
-    assert llama._sequences.n_open == 0  # type: ignore[attr-defined]
+    assert llama._sequences.numbers == ()  # type: ignore[attr-defined]
 
 
 def test_a_file_that_llama_refuses(tmp_path: Path, exact_gguf: Path) -> None:

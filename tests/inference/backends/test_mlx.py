@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.backends.base import Backend, EngineSettings
+from inference.backends.base import Backend, EngineSettings, Step
 from inference.backends.mlx import MlxBackend
 from inference.errors import ModelBroken
 from inference.generation import GREEDY, Sampling
@@ -58,6 +58,12 @@ def test_logits_that_are_not_numbers_are_found_when_sampled(tmp_path: Path) -> N
         with pytest.raises(ModelBroken, match="not numbers"):
             backend.sample(seq, backend.sampler(sampling))
         backend.close(seq)
+    sampler, good, bad = backend.sampler(GREEDY), backend.open(), backend.open()
+    empty = backend.snapshot(good)
+    said = backend.step(good, 76, (), sampler)
+    backend.restore(good, empty)
+    failed, drawn = backend.step_together([Step(bad, 77, sampler), Step(good, 76, sampler)])
+    assert isinstance(failed, ModelBroken) and (drawn,) == said
     backend.shutdown()
 
 

@@ -54,7 +54,9 @@ def content(rows: Rows) -> list[int]:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["append", "append", "fork", "fork", "cut", "look", "close"]), st.integers(0, 10**6)),
+    st.tuples(
+        st.sampled_from(["append", "append", "fork", "fork", "cut", "look", "read", "close"]), st.integers(0, 10**6)
+    ),
     max_size=30,
 )
 
@@ -82,6 +84,11 @@ def test_any_order_of_calls(engine: Any, steps: list[tuple[str, int]]) -> None:
             del wanted[at:]
         elif do == "look":
             assert content(rows) == wanted
+        elif do == "read":
+            copy = family(engine).open()
+            if at:
+                copy.family.append(copy, shared.read(rows, at))
+            assert content(copy) == wanted[:at]
         elif len(members) > 1:
             shared.close(rows)
             del members[which]

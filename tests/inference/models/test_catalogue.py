@@ -10,8 +10,9 @@ from types import ModuleType
 import pytest
 
 from inference.backends.base import EngineName, EngineSettings
-from inference.errors import EngineUnavailable, ModelBroken, UnknownModel
-from inference.models.catalogue import ModelFiles, default_engine, load, resolve
+from inference.errors import EngineUnavailable, ModelBroken, NotEnoughMemory, UnknownModel
+from inference.memory import GIB, MIB, Machine
+from inference.models.catalogue import ModelFiles, default_engine, load, load_planned, resolve
 from tests.inference.weights import EMBEDDED
 
 
@@ -87,3 +88,30 @@ def test_broken_files_are_found_before_the_engine_sees_them(engine: EngineName, 
         (tmp_path / name).write_bytes((EMBEDDED / name).read_bytes()[:-500_000])
     with pytest.raises(ModelBroken, match="should have"):
         load(resolve(str(tmp_path), engine), EngineSettings())
+
+
+@pytest.mark.parametrize("engine", ["mlx", "llama"])
+def test_a_plan_is_made_and_kept_to(engine: EngineName) -> None:
+    backend = load_planned(resolve("embedded", engine), 5000, EngineSettings(chunk=64), Machine(GIB))
+    info, plan = backend.info, backend.info.plan
+    backend.shutdown()
+    assert plan is not None
+    assert (info.n_ctx, info.n_cells, info.cache_bytes) == (5000, plan.n_cells, plan.cache_bytes)
+    assert (plan.n_ctx, plan.limited_by, plan.room_bytes) == (5000, "asked", 768 * MIB)
+    assert info.cache_bytes >= info.n_ctx * info.row_bytes + info.snapshot_bytes
+
+
+def test_the_embedded_model_asks_for_no_more_than_it_needs() -> None:
+    backend = load_planned(resolve("embedded", "llama"), None, EngineSettings(chunk=64), Machine(64 * GIB))
+    assert (backend.info.n_ctx, backend.info.n_cells) == (32_768, 65_536)
+    backend.shutdown()
+
+
+@pytest.mark.parametrize("engine", ["mlx", "llama"])
+def test_what_does_not_fit_is_not_loaded(engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_anyway(*_: object) -> None:
+        raise AssertionError("the engine was asked to load it")
+
+    monkeypatch.setattr("inference.models.catalogue._load", load_anyway)
+    with pytest.raises(NotEnoughMemory, match=r"weights \d+ MiB .* of 150 MiB .*; no model fits"):
+        load_planned(resolve("embedded", engine), None, EngineSettings(chunk=64), Machine(200 * MIB))

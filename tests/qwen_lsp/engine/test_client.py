@@ -10,7 +10,7 @@ import pytest
 from qwen_lsp.engine import http
 from qwen_lsp.engine.client import EngineState, LocalEngine, Piece, Request, Usage
 from qwen_lsp.engine.launch import Progress
-from qwen_lsp.errors import EngineBusy, EngineError, EngineLost, EngineMissing, EngineRefused
+from qwen_lsp.errors import EngineBusy, EngineError, EngineLost, EngineMissing, EngineRefused, EngineSuperseded
 from qwen_lsp.prompt.segments import Control, Prompt, Text
 from qwen_lsp.settings import Settings
 from tests.qwen_lsp.engine.daemon import (
@@ -33,7 +33,7 @@ PROMPT = Prompt(
     stop=("\n",),
     stop_controls=("<|endoftext|>", "<|nobody knows|>"),
 )
-REQUEST = Request(PROMPT, 32, "typing")
+REQUEST = Request(PROMPT, 32, "typing", "inline")
 
 
 class Found:
@@ -88,7 +88,7 @@ async def test_the_prompt_travels_as_ids_with_marks_at_segment_borders(engine: L
     assert body["cache_marks"] == [1 + len(text), 2 + len(text)]
     assert body["stop"] == ["\n"] and body["stop_token_ids"] == [4]
     assert (body["temperature"], body["priority"], body["max_tokens"], body["model"]) == (0, "typing", 32, "tiny")
-    assert body["stream"] is True and body["user"] == http.WINDOW
+    assert body["stream"] is True and body["user"] == http.WINDOW and body["latest_of"] == "inline"
 
 
 async def test_users_text_is_never_parsed_for_control_tokens(engine: LocalEngine, daemon: FakeDaemon) -> None:
@@ -203,6 +203,7 @@ async def test_closing_the_stream_is_seen_by_the_daemon(engine: LocalEngine, dae
         (400, problem("the prompt is too long"), EngineRefused, "the prompt is too long"),
         (404, problem("another model is loaded"), EngineRefused, "another model"),
         (429, problem("too many jobs"), EngineBusy, "too many jobs"),
+        (409, problem("a newer request came"), EngineSuperseded, "a newer request"),
         (500, b"<html>", EngineError, "status 500"),
     ],
 )
@@ -237,6 +238,19 @@ async def test_an_error_within_the_stream_is_raised(engine: LocalEngine, daemon:
     daemon.answers = [answer]
     with pytest.raises(EngineLost, match="logits"):
         await ask(engine)
+
+
+async def test_a_stream_whose_place_a_newer_request_took(engine: LocalEngine, daemon: FakeDaemon) -> None:
+    async def answer(receive: Receive, send: Send) -> None:
+        await begin(send)
+        await say(send, {"choices": [{"text": "1"}]})
+        await say(send, {"error": {"message": "a newer request came", "code": "superseded"}})
+        await send({"type": "http.response.body", "body": b""})
+
+    daemon.answers = [answer]
+    with pytest.raises(EngineSuperseded, match="newer"):
+        await ask(engine)
+    assert engine.state.kind == "ready" and len(daemon.asked) == 1
 
 
 async def test_a_failed_start_is_not_repeated_at_each_key() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qwen_lsp.errors import EngineLost
+from qwen_lsp.errors import EngineLost, EngineSuperseded
 from qwen_lsp.features.complete import Nothing
 from qwen_lsp.lsp.capabilities import WHY
 from tests.fake_editor import FakeEditor
@@ -162,6 +162,15 @@ async def test_every_empty_answer_has_a_reason() -> None:
     assert wire.said("qwen/status")[-1]["reason"] == "the connection broke"
 
 
+async def test_what_the_engine_gave_up_for_a_newer_request_is_no_failure() -> None:
+    wire, _ = await opened("a")
+    wire.script.says = EngineSuperseded("a newer request took this one's place")
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert await why(wire) == ["a newer request took its place"]
+    assert [said for said in wire.said("window/showMessage") if said["type"] == 1] == []
+    assert not any(said["reason"] for said in wire.said("qwen/status"))
+
+
 async def test_an_unexpected_error_is_answered_without_source_text() -> None:
     wire, _ = await opened("a")
     wire.script.says = KeyError("password = hunter2")
@@ -189,10 +198,26 @@ async def test_an_automatic_request_waits_for_the_pause_and_an_invoked_one_does_
 
 async def test_what_a_suggestion_cost_is_in_the_ring() -> None:
     wire, _ = await opened("a")
+    costs = []
     for _ in range(3):
         await wire.ask(INLINE, inline_at(URI, 0, 1))
-    (answer,) = await wire.ask("workspace/executeCommand", {"command": WHY})
-    assert (answer["reason"], answer["times"], answer["usage"]["evaluated_tokens"]) == ("", 3, 4)
+        (answer,) = await wire.ask("workspace/executeCommand", {"command": WHY})
+        costs.append((answer["reason"], answer["times"], answer["usage"]["evaluated_tokens"]))
+    assert costs == [("", 1, 4), ("", 2, 0), ("", 3, 0)], "the same question again asks no model"
+
+
+async def test_typing_along_a_suggestion_asks_no_model() -> None:
+    wire, editor = await opened("x = \ny\n")
+    wire.script.says = "sum(xs)"
+    shown = [await wire.ask(INLINE, inline_at(URI, 0, 4))]
+    for n, key in enumerate("sum"):
+        type_text(wire, editor, 4 + n, key)
+        shown.append(await wire.ask(INLINE, inline_at(URI, 0, 5 + n)))
+    assert [one["items"][0]["insertText"] for one in shown] == ["sum(xs)", "um(xs)", "m(xs)", "(xs)"]
+    assert len(wire.script.begun) == 1
+    type_text(wire, editor, 7, "!")
+    await wire.ask(INLINE, inline_at(URI, 0, 8))
+    assert len(wire.script.begun) == 2
 
 
 async def test_a_usage_line_for_clients_that_trace() -> None:
