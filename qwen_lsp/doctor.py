@@ -21,9 +21,11 @@ from qwen_lsp.engine.client import LocalEngine
 from qwen_lsp.errors import QwenError
 from qwen_lsp.features.complete import complete
 from qwen_lsp.features.fill import Nothing
+from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.repository import repository_top
+from qwen_lsp.index.scan import why
 from qwen_lsp.settings import Settings, parse, user_file
 from qwen_lsp.text.document import Cursor, opened
-from qwen_lsp.text.languages import language_of
 from qwen_lsp.text.snapshot import Snapshot
 
 LEAST_PYTHON = (3, 12)
@@ -76,7 +78,9 @@ def examine(file: Path | None) -> Iterator[Outcome]:
 def checks(file: Path | None) -> tuple[Check, ...]:
     """The table."""
     install = "run scripts/install, or `pip install qwen-lsp` in a fresh environment"
+    counts = "prompts and the index leave it out; change that rule if they should not"
     return (
+        *(() if file is None else (Check("file", partial(_counts, file), counts),)),
         Check("python", _python, "install Python 3.12 or newer and run scripts/install again"),
         Check("packages", _packages, install),
         Check("engine packages", _engine_packages, "install `cyllama` (or `mlx-lm` on an Apple Silicon Mac)"),
@@ -124,6 +128,15 @@ def _folder() -> str:
         return f"{folder} is writable"
 
 
+def _counts(file: Path) -> str:
+    """Whether prompts and the index may hold the file, and where it is said if they may not."""
+    root = repository_top(file.absolute().parent) or file.absolute().parent
+    found = why(root, file.absolute())
+    if found is not None:
+        raise Failed(f"{found.reason} ({found.rule})")
+    return f"counts in {root}"
+
+
 def _embedded_model() -> str:
     spec = find_spec("inference")
     places = list(spec.submodule_search_locations or []) if spec is not None else []
@@ -156,7 +169,8 @@ async def _complete(file: Path | None) -> str:
     engine = LocalEngine(settings)
     try:
         name, text = _subject(file)
-        document = opened(name, language_of(name) or "plaintext", 1, text)
+        language = language_of(name, text.partition("\n")[0])
+        document = opened(name, language.name if language is not None else "plaintext", 1, text)
         snapshot = Snapshot({name: document}, (name,), (), settings)
         found = await complete(snapshot, Cursor(document, len(document.text)), engine)
     finally:
@@ -172,6 +186,7 @@ async def _complete(file: Path | None) -> str:
 def _subject(file: Path | None) -> tuple[str, str]:
     if file is None:
         return "file:///doctor.py", SAMPLE
+    _counts(file)  # what prompts leave out is not asked about either
     data = file.read_bytes()[:MAX_FILE_BYTES]
     return file.absolute().as_uri(), data.decode(errors="replace")
 

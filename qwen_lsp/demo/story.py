@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwen_lsp.text.languages import language_of
+from qwen_lsp.index.languages import language_of
 
 SMALL_BYTES, LARGE_BYTES = 200, 200_000  # a source file that a person would open
 COPY_FILES, COPY_BYTES = 5_000, 200_000_000  # beyond that the rest of the folder stays out of the copy
@@ -71,8 +71,9 @@ def sources(folder: Path) -> list[Source]:
     """Files that the story can be played in, those with the most places to type first."""
     found = []
     for path in _walk(folder):
-        language_id = language_of(path)
-        if language_id is None or not SMALL_BYTES <= path.stat().st_size <= LARGE_BYTES:
+        language = language_of(path)
+        # A row without identifiers is data or markup: nobody completes code there.
+        if language is None or not language.identifiers or not SMALL_BYTES <= path.stat().st_size <= LARGE_BYTES:
             continue
         try:
             # Editors show the file's own line ends, so they are not translated here.
@@ -81,7 +82,7 @@ def sources(folder: Path) -> list[Source]:
         except (OSError, UnicodeError):
             continue
         if hole(text) is not None:
-            found.append(Source(name, language_id, text))
+            found.append(Source(name, language.name, text))
     return sorted(found, key=lambda source: (-min(len(_holes(source.text)), 8), source.path))
 
 

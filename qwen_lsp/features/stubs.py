@@ -5,18 +5,8 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from qwen_lsp.post.grammars import encode, parse
-
-# language id -> the node types of a function with a body; all have it in a field named `body`
-_FUNCTIONS = {
-    "python": {"function_definition"},
-    "javascript": {"function_declaration", "method_definition", "generator_function_declaration"},
-    "rust": {"function_item"},
-    "go": {"function_declaration", "method_declaration"},
-    "java": {"method_declaration", "constructor_declaration"},
-    "c": {"function_definition"},
-}
-_SAME = {"javascriptreact": "javascript", "typescript": "javascript", "typescriptreact": "javascript", "cpp": "c"}
+from qwen_lsp.index.grammars import encode, parse
+from qwen_lsp.index.languages import language_named
 
 # What stands in a body that nobody has written yet.
 _STUB = re.compile(
@@ -38,8 +28,8 @@ class Stub:
 
 def stub_at(language_id: str, text: str, start: int, end: int) -> Stub | None:
     """The innermost function that holds the range, if its body is a stub."""
-    kinds = _FUNCTIONS.get(_SAME.get(language_id, language_id))
-    if kinds is None or len(text) > SCAN_CHARS:
+    language = language_named(language_id)
+    if language is None or not language.functions or len(text) > SCAN_CHARS:
         return None
     data = encode(text)
     tree = parse(language_id, data)
@@ -47,7 +37,7 @@ def stub_at(language_id: str, text: str, start: int, end: int) -> Stub | None:
         return None
     first, last = len(encode(text[:start])), len(encode(text[:end]))
     node = tree.root_node.descendant_for_byte_range(first, last)
-    while node is not None and node.type not in kinds:
+    while node is not None and node.type not in language.functions:
         node = node.parent
     body = node.child_by_field_name("body") if node is not None else None
     if node is None or body is None:

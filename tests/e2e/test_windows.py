@@ -13,7 +13,7 @@ from lsprotocol import types as t
 from qwen_lsp.demo.editor import Editor
 from qwen_lsp.engine.client import LocalEngine, Piece, Request, Usage
 from qwen_lsp.errors import EngineLost
-from qwen_lsp.post.grammars import encode, parse
+from qwen_lsp.index.grammars import encode, parse
 from qwen_lsp.post.syntax import n_faults
 from qwen_lsp.prompt.segments import Prompt, Text
 from qwen_lsp.settings import Settings

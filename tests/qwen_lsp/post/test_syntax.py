@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_lsp.post.grammars import encode, parse
+from qwen_lsp.index.grammars import encode, parse
 from qwen_lsp.post.syntax import GATE_CHARS, n_faults, sound_part
 
 

@@ -1,0 +1,1 @@
+"""Which code a workspace holds: what its files define, use and import, kept on disk between two starts."""

@@ -1,0 +1,117 @@
+"""What a language's query finds in a tree, in bytes: definitions before they are placed among each other, and imports.
+
+The captures that `queries/*.scm` may use: a kind of definition for all of it, with `name`, `body` and `container` (what
+its own text says it belongs to); `wrapped` in `wrapper` (an export, a template: part of what it holds); `decorator`
+(left out of signatures); `import` with `module` and `imported`. Where two patterns see one name, the first one counts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Literal, NamedTuple, cast, get_args
+
+from tree_sitter import Node, QueryCursor
+
+from qwen_lsp.index.grammars import definitions_query, references_query
+from qwen_lsp.index.languages import Language
+
+Kind = Literal[
+    "function",
+    "method",
+    "class",
+    "interface",
+    "enum",
+    "extension",  # adds to a type that stands elsewhere: Rust's impl, Swift's extension
+    "type",
+    "constant",
+    "variable",
+    "field",
+    "module",
+    "macro",
+    "section",
+    "key",
+    "rule",
+]
+
+LOOSE_TOKENS = 10_000  # 0.1 s; the worst real file that was seen has 3,600
+_KINDS: frozenset[str] = frozenset(get_args(Kind))
+
+type Span = tuple[int, int]  # bytes
+
+
+class Draft(NamedTuple):
+    """What one match of the query says of a definition. `pattern`: its place in the query, the first one counts."""
+
+    pattern: int
+    kind: Kind
+    name: Span
+    span: Span
+    body: int | None
+    container: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All matches: definitions by where their names begin, imports by statement and module with the names they bring,
+    what stands around a definition and belongs to it (its own span -> the wider one), and decorators."""
+
+    drafts: dict[int, Draft] = field(default_factory=dict)
+    imports: dict[tuple[int, Span], list[Span]] = field(default_factory=dict)
+    wrappers: dict[Span, Span] = field(default_factory=dict)
+    decorators: list[Span] = field(default_factory=list)
+
+    def offsets(self) -> Iterator[int]:
+        yield from chain.from_iterable(chain.from_iterable(self.wrappers.items()))
+        yield from chain.from_iterable(self.decorators)
+        for draft in self.drafts.values():
+            yield from (*draft.name, *draft.span, *(draft.container or ()))
+            if draft.body is not None:
+                yield draft.body
+        for (start, module), names in self.imports.items():
+            yield from (start, *module, *chain.from_iterable(names))
+
+
+def found_in(root: Node, language: Language) -> Found:
+    found = Found()
+    if _is_rubble(root):
+        return found
+    kinds: dict[int, Kind] = {}  # pattern -> which capture is the definition
+    cursor = QueryCursor(definitions_query(language))
+    cursor.set_max_start_depth(language.depth)
+    for pattern, match in cursor.matches(root):
+        if "name" in match:
+            kind = kinds.get(pattern) or kinds.setdefault(
+                pattern, cast(Kind, next(key for key in match if key in _KINDS))
+            )
+            _add_definition(found.drafts, pattern, kind, match)
+        elif "import" in match:
+            statement, module = match["import"][0].start_byte, match["module"][0].byte_range
+            names = found.imports.setdefault((statement, module), [])
+            names.extend(node.byte_range for node in match.get("imported", ()))
+        elif "wrapper" in match:
+            found.wrappers[match["wrapped"][0].byte_range] = match["wrapper"][0].byte_range
+        elif "decorator" in match:
+            found.decorators.append(match["decorator"][0].byte_range)
+    return found
+
+
+def _is_rubble(root: Node) -> bool:
+    """Whether the parser gave up and left heaps of loose tokens: a query takes quadratic time over them."""
+    heaps = [root, *(child for child in root.children if child.is_error)] if root.has_error else []
+    return any(heap.child_count - heap.named_child_count > LOOSE_TOKENS for heap in heaps)
+
+
+def _add_definition(drafts: dict[int, Draft], pattern: int, kind: Kind, match: dict[str, list[Node]]) -> None:
+    name = match["name"][0].byte_range
+    known = drafts.get(name[0])
+    if name[0] == name[1] or (known is not None and known.pattern <= pattern):
+        return  # a missing name that the parser made up, or a better pattern spoke first
+    body = match["body"][0].start_byte if "body" in match else None
+    container = match["container"][0].byte_range if "container" in match else None
+    drafts[name[0]] = Draft(pattern, kind, name, match[kind][0].byte_range, body, container)
+
+
+def identifiers_in(root: Node, language: Language) -> Iterator[Span]:
+    """Where the identifiers stand, in no order. The row must name some."""
+    for node in QueryCursor(references_query(language)).captures(root).get("reference", ()):
+        yield node.byte_range

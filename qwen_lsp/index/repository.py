@@ -1,0 +1,50 @@
+"""What git says about a folder before any ignore file in it is read. Asks git for settings, and works without it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+TIMEOUT_S = 10.0
+# With these, an editor that git has started would make git answer for another repository.
+_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+
+
+def repository_top(folder: Path) -> Path | None:
+    """The nearest folder at or above `folder` that has a `.git`."""
+    return next((at for at in (folder, *folder.parents) if os.path.lexists(at / ".git")), None)
+
+
+def shared_folder(top: Path) -> Path:
+    """Where the repository with this top keeps what its work trees share; also its name across them."""
+    here = top / ".git"
+    if here.is_dir():
+        return here
+    own = top / _first_line(here).removeprefix("gitdir:").strip()
+    return Path(os.path.normpath(own / _first_line(own / "commondir")))
+
+
+def settings(folder: Path) -> tuple[bool, Path]:
+    """Whether names are compared without case, and the user's own ignore file; git's defaults without git."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    ignore_case, excludes = False, (Path(base) if base else Path.home() / ".config") / "git" / "ignore"
+    command = ["git", "config", "-z", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"]
+    environ = {key: value for key, value in os.environ.items() if key not in _PLACES}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ignore_case, excludes
+    for row in done.stdout.split(b"\0"):
+        key, _, value = os.fsdecode(row).partition("\n")
+        if key == "core.ignorecase":
+            ignore_case = value.lower() in ("true", "yes", "on", "1", "")
+        elif key == "core.excludesfile" and value:
+            excludes = folder / Path(value).expanduser()
+    return ignore_case, excludes
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return os.fsdecode(file.read(4096).split(b"\n", 1)[0])
+    except OSError:
+        return ""

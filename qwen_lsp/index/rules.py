@@ -1,0 +1,160 @@
+"""What never counts, whatever the ignore files say: by a name alone, and by a file's bytes. Tables, and pure.
+
+The same rules hold for the index, for prompts and for `qwen-lsp doctor --file`. Does not know folders, git or the disk.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+Reason = Literal[
+    "ignored",  # .gitignore, .git/info/exclude, core.excludesFile
+    "qwenignored",  # .qwenignore
+    "version control",  # the folder in which git and its like keep their own files
+    "secret",
+    "huge",
+    "binary",
+    "encoding",  # not UTF-8
+    "generated",
+    "minified",
+    "unreadable",
+    "link",
+    "special",  # a pipe, a socket, a device
+    "name",  # not UTF-8
+    "outside",  # of the workspace
+    "too many",  # the workspace has more files than the index takes
+    "crash",  # the parser died on it
+    "data",  # by its name. It is not indexed; prompts may hold it
+]
+
+# 1 MB parses in 0.1 s and holds some 25,000 lines: what is larger is data or generated.
+HUGE_BYTES = 1_000_000
+SNIFFED_BYTES = 8192  # as git does: a NUL in here means binary
+MARKED_BYTES = 2048  # a generator's mark stands at the top
+# People wrap code below 200 columns, and prose in one line per paragraph stays below 2,000.
+MINIFIED_LINE_BYTES = 5_000
+MINIFIED_MEAN_BYTES = 500
+MINIFIED_LEAST_BYTES = 4_000  # below this one long line is no harm
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A path (relative to the root, with /) that does not count, and where that is said: `.gitignore:3: build/`."""
+
+    path: str
+    reason: Reason
+    rule: str
+
+
+VERSION_CONTROL = frozenset((".git", ".hg", ".svn", ".jj", ".sl", ".bzr", "_darcs", "cvs"))
+
+# Folders in which tools keep their keys. One that is only named for secrets may hold the code that handles them.
+SECRET_FOLDERS = frozenset((".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".gcloud", ".password-store"))
+
+# Names of files, in lower case. Code that is about secrets (`secrets.py`) is code.
+SECRETS: tuple[tuple[str, str], ...] = (
+    (r"\.env(\..+)?|.*\.env|\.envrc", "environment files hold passwords and keys"),
+    (r".*\.(pem|key|p8|p12|pfx|jks|keystore|kdbx?|ppk|asc|gpg|age)", "private keys, key stores, encrypted files"),
+    (r"id_(rsa|dsa|ecdsa|ed25519)(_sk)?(\..+)?|.*_rsa|.*_ed25519", "SSH keys"),
+    (r"\.(netrc|pgpass|my\.cnf|htpasswd|git-credentials|boto|s3cfg)|_netrc", "passwords of network clients"),
+    (r"\.(npmrc|pypirc|yarnrc|yarnrc\.yml|gem-credentials|dockercfg)|auth\.json", "tokens of package registries"),
+    (r"kubeconfig|.*\.kubeconfig", "certificates and tokens of clusters"),
+    (r"(.*[._-])?(credentials?|secrets?|passwords?)", "named for what it holds"),
+    (
+        r"(.*[._-])?(credentials?|secrets?|passwords?|service[._-]?account)[^.]*"
+        r"\.(json|ya?ml|toml|ini|cfg|conf|txt|xml|csv|properties|plist|b64|enc|db|sqlite3?)",
+        "named for what it holds, and data",
+    ),
+    (r".*\.tfvars(\.json)?|.*\.tfstate(\..+)?", "Terraform keeps secrets in the clear"),
+    (r"\.(bash|zsh|python|psql|mysql|node_repl|irb)_history", "what was typed, passwords too"),
+)
+_SECRET = re.compile("|".join(f"(?P<s{number}>{pattern})" for number, (pattern, _) in enumerate(SECRETS)))
+
+# Names, in lower case, of what a tool writes and nobody reads.
+GENERATED_NAMES: tuple[tuple[str, str], ...] = (
+    (r"(package-lock|npm-shrinkwrap)\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lockb?", "a package manager's lock file"),
+    (r"(cargo|poetry|uv|pdm|gemfile|composer|mix|flake|podfile)\.lock|pipfile\.lock|go\.sum", "a lock file"),
+    (r".*[.-]min\.(js|css|mjs)|.*\.bundle\.js|.*\.chunk\.js|.*\.map", "a bundler's output"),
+    (r".*_pb2(_grpc)?\.pyi?|.*\.pb\.(go|cc|h|swift)|.*_pb\.(js|d\.ts)", "a protocol compiler's output"),
+    (r".*\.(g|freezed)\.dart|.*\.designer\.cs|.*\.g\.cs", "a code generator's output"),
+)
+_GENERATED_NAME = re.compile("|".join(f"(?P<g{at}>{pattern})" for at, (pattern, _) in enumerate(GENERATED_NAMES)))
+
+# Text that is not code, and what is binary for certain and so need not be opened.
+_DATA = """
+    .csv .tsv .log .svg .po .pot .ipynb .geojson .snap .out .diff .patch .srt .bib
+    .png .jpg .jpeg .gif .bmp .ico .webp .tif .tiff .psd .pdf .zip .gz .bz2 .xz .zst .7z .tar .tgz .jar .war .whl
+    .woff .woff2 .ttf .otf .eot .mp3 .mp4 .wav .ogg .flac .webm .mov .avi .o .a .so .dylib .dll .exe .lib .obj .class
+    .pyc .pyo .pyd .wasm .bin .dat .db .sqlite .sqlite3 .npy .npz .pt .pth .onnx .gguf .safetensors .parquet
+"""
+DATA_SUFFIXES = frozenset(_DATA.split())
+
+# What generators write at the top: whole phrases, so that code about generators is not taken for its product.
+_GENERATED_MARK = re.compile(
+    rb"@generated\b(?!['\"`])|code generated .{0,80}do not edit|(auto-?|automatically )generated\b.{0,80}\bdo not "
+    rb"(edit|modify)|do not (edit|modify).{0,80}\b(auto-?|automatically )?generated\b|generated by the protocol buffer "
+    rb"compiler|<auto-generated",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def data_rule(name: str) -> tuple[Reason, str] | None:
+    """Why a file of this bare name is not worth indexing, and the rule; None if it may be."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return ("data", f"{suffix}: data, not code") if suffix in DATA_SUFFIXES else None
+
+
+def folder_rule(name: str) -> tuple[Reason, str] | None:
+    """Why nothing in a folder of this bare name ever counts, and the rule; None if the name is no reason."""
+    if name.lower() in VERSION_CONTROL:
+        return "version control", f"{name}: a version control system's own files"
+    return ("secret", f"{name}: tools keep keys in it") if name.lower() in SECRET_FOLDERS else None
+
+
+def file_rule(name: str) -> tuple[Reason, str] | None:
+    """Why a file of this bare name never counts, and the rule; None if the name is no reason."""
+    if name.lower() in VERSION_CONTROL:  # in a work tree `.git` is a file
+        return folder_rule(name)
+    lower = name.lower()
+    secret = _SECRET.fullmatch(lower)
+    if secret is not None:
+        return "secret", _told(name, secret, SECRETS)
+    generated = _GENERATED_NAME.fullmatch(lower)
+    return ("generated", _told(name, generated, GENERATED_NAMES)) if generated is not None else None
+
+
+def bytes_rule(source: bytes) -> tuple[Reason, str] | None:
+    """Why a file with these bytes does not count, and the rule; None if it does."""
+    if len(source) > HUGE_BYTES:
+        return "huge", f"{len(source):,} bytes; the limit is {HUGE_BYTES:,}"
+    if b"\0" in source[:SNIFFED_BYTES]:
+        return "binary", f"a NUL in the first {SNIFFED_BYTES:,} bytes"
+    if not source.isascii():
+        try:
+            source.decode()
+        except UnicodeDecodeError as error:
+            return "encoding", f"byte {error.start:,} is not UTF-8"
+    head = source[:MARKED_BYTES]
+    mark = _GENERATED_MARK.search(head) if b"generated" in head.lower() else None  # the expression alone is slow
+    if mark is not None:
+        line = source.count(b"\n", 0, mark.start()) + 1
+        return "generated", f"line {line}: {' '.join(mark.group().decode('utf-8', 'replace').split())}"
+    return _minified(source)
+
+
+def _minified(source: bytes) -> tuple[Reason, str] | None:
+    if len(source) < MINIFIED_LEAST_BYTES:
+        return None
+    mean = len(source) // (source.count(b"\n") + 1)
+    if mean > MINIFIED_MEAN_BYTES:
+        return "minified", f"{mean:,} bytes per line; the limit is {MINIFIED_MEAN_BYTES}"
+    longest = max(map(len, source.split(b"\n")))
+    if longest > MINIFIED_LINE_BYTES:
+        return "minified", f"a line of {longest:,} bytes; the limit is {MINIFIED_LINE_BYTES:,}"
+    return None
+
+
+def _told(name: str, found: re.Match[str], table: tuple[tuple[str, str], ...]) -> str:
+    assert found.lastgroup is not None
+    return f"{name}: {table[int(found.lastgroup[1:])][1]}"

@@ -1,0 +1,251 @@
+"""What the index knows at one moment: the store's rows, and the open buffers in place of theirs.
+
+A snapshot stays as it is while others write, and costs a read transaction: close it soon. Its answers have a total
+order. Nothing in here reads a file of the workspace; where the store is damaged, answers are empty.
+"""
+
+import logging
+import math
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from qwen_lsp.index.database import is_damage, remove
+from qwen_lsp.index.rows import (
+    DEFINES,
+    IMPORTS,
+    Outline,
+    Words,
+    count_of,
+    outline_of,
+    query,
+    unpack_outline,
+    words_of,
+)
+from qwen_lsp.index.store import Store
+from qwen_lsp.index.symbols import Definition, FileSymbols, Import
+
+log = logging.getLogger(__name__)
+
+MAX_HITS = 500  # files looked into for one name: what more of them define tells nothing
+RARE_FILES = 300  # a term that more files have does not single any out
+RARE_TERMS = 12  # the rarest of a cursor's terms; more of them change the ranking little and cost as much each
+MAX_OUTLINES = 2_000  # kept decoded; some 10 KB each
+
+_HITS = """
+SELECT f.path, f.content FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ?
+WHERE term MATCH ? LIMIT ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A definition, and its number in its file's outline."""
+
+    path: str
+    number: int
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """How often a word stands in a file, comments and strings included."""
+
+    path: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A file and the rare terms that it has, the rarest first; a higher score is better."""
+
+    path: str
+    score: float
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """An open buffer's symbols, in place of what the disk has."""
+
+    outline: Outline
+    words: Words
+
+
+class Index:
+    """One root of a window: its rows in the store, and its open buffers. For one thread; its snapshots are for any."""
+
+    def __init__(self, store: Store, root: Path) -> None:
+        self._store = store
+        self._root = root
+        self._number = store.root_id(root)
+        self._live: Mapping[str, Live] = {}
+        self._idle: list[sqlite3.Connection] = []
+        self._outlines: dict[int, Outline] = {}
+
+    def show(self, path: str, symbols: FileSymbols) -> None:
+        """From now on the buffer of this path stands for its file."""
+        self._live = {**self._live, path: Live(outline_of(symbols), words_of(symbols))}
+
+    def hide(self, path: str) -> None:
+        """The buffer is closed: the disk counts again."""
+        self._live = {other: live for other, live in self._live.items() if other != path}
+
+    def snapshot(self) -> "IndexSnapshot":
+        if not self._store.is_current():
+            self.close()
+            self._store.renew()
+            self._number = self._store.root_id(self._root)
+            self._outlines = {}  # another database's numbers
+        db = self._idle.pop() if self._idle else self._store.reader()
+        path = self._store.path
+        return IndexSnapshot(db, path, self._number, self._live, self._outlines, partial(self._release, path))
+
+    def close(self) -> None:
+        """Snapshots may outlive this; each then closes its own connection."""
+        while self._idle:
+            self._idle.pop().close()
+        self._number = 0
+
+    def _release(self, path: Path, db: sqlite3.Connection) -> None:
+        if path == self._store.path and self._number:
+            self._idle.append(db)
+        else:
+            db.close()
+
+
+class IndexSnapshot:
+    """To be closed, or used in a `with`. One thread at a time."""
+
+    __slots__ = ("_db", "_live", "_outlines", "_path", "_release", "_root")
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        path: Path,
+        root: int,
+        live: Mapping[str, Live],
+        outlines: dict[int, Outline],
+        release: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        self._db, self._path, self._root = db, path, root
+        self._live, self._outlines, self._release = live, outlines, release
+        self._db.execute("BEGIN")
+        self._rows("SELECT count(*) FROM root")  # the first look fixes what is seen
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.execute("ROLLBACK")
+        self._release(self._db)
+
+    @property
+    def n_files(self) -> int:
+        """How many files count, buffers of files that are not on the disk included."""
+        rows = self._rows("SELECT count(*) FROM file WHERE root = ? AND content IS NOT NULL", self._root)
+        return (rows[0][0] if rows else 0) + sum(self._content(path) is None for path in self._live)
+
+    def file(self, path: str) -> Outline | None:
+        """What the file defines and imports; None if it does not count or is not known yet."""
+        live = self._live.get(path)
+        if live is not None:
+            return live.outline
+        content = self._content(path)
+        return None if content is None else self._outline(content)
+
+    def imports_of(self, path: str) -> tuple[Import, ...]:
+        found = self.file(path)
+        return () if found is None else found.imports
+
+    def importers_of(self, module: str) -> tuple[str, ...]:
+        """The files that import a module of exactly this spelling."""
+        found = [path for path, _ in self._hits(IMPORTS + module)]
+        for path, live in self._live.items():
+            if any(each.module == module for each in live.outline.imports):
+                found.append(path)
+        return tuple(sorted(found))
+
+    def definitions_of(self, name: str) -> tuple[Found, ...]:
+        """All definitions with this name, in the order of paths and of the text."""
+        outlines = [(path, self._outline(content)) for path, content in self._hits(DEFINES + name)]
+        outlines += [(path, live.outline) for path, live in self._live.items()]
+        return tuple(
+            Found(path, number, definition)
+            for path, outline in sorted(outlines, key=lambda pair: pair[0])
+            for number, definition in enumerate(outline.definitions)
+            if definition.name == name
+        )
+
+    def references_of(self, name: str) -> tuple[Mentions, ...]:
+        """The files in which this word stands, most often first. Where it is defined, that counts as well."""
+        found = [Mentions(path, self._count(content, name)) for path, content in self._hits(name)]
+        found += [Mentions(path, live.words.get(name, 0)) for path, live in self._live.items()]
+        return tuple(sorted((each for each in found if each.count), key=lambda each: (-each.count, each.path)))
+
+    def rare_terms(self, terms: Iterable[str], limit: int = 50) -> tuple[Ranked, ...]:
+        """The files that share the rarest of these terms, the best first."""
+        rare = sorted((n_files, term) for term in set(terms) if 0 < (n_files := self._frequency(term)) <= RARE_FILES)
+        found: dict[str, list[str]] = {}
+        scores: dict[str, float] = {}
+        for n_files, term in rare[:RARE_TERMS]:
+            # Not of all files: the order of two files must not change when a third is added.
+            weight = 1 + math.log(RARE_FILES / n_files)
+            paths = [path for path, _ in self._hits(term)]
+            for path in (*paths, *(path for path, live in self._live.items() if term in live.words)):
+                found.setdefault(path, []).append(term)
+                scores[path] = scores.get(path, 0.0) + weight
+        best = sorted(scores, key=lambda path: (-scores[path], path))[:limit]
+        return tuple(Ranked(path, scores[path], tuple(found[path])) for path in best)
+
+    def _frequency(self, term: str) -> int:
+        """In how many contents the term stands, other branches' included, counted up to one too many."""
+        sql = "SELECT count(*) FROM (SELECT rowid FROM term WHERE term MATCH ? LIMIT ?)"
+        rows = self._rows(sql, query(term), RARE_FILES + 1)
+        n_live = sum(term in live.words for live in self._live.values())
+        return (rows[0][0] if rows else 0) or n_live
+
+    def _hits(self, term: str) -> list[tuple[str, int]]:
+        """The files of this root with a term, without those that are open: path and content."""
+        rows = self._rows(_HITS, self._root, query(term), MAX_HITS)
+        return [(path, content) for path, content in rows if path not in self._live]
+
+    def _content(self, path: str) -> int | None:
+        rows = self._rows("SELECT content FROM file WHERE root = ? AND path = ?", self._root, path)
+        return rows[0][0] if rows else None
+
+    def _outline(self, content: int) -> Outline:
+        found = self._outlines.get(content)
+        if found is None:
+            rows = self._rows("SELECT outline FROM content WHERE id = ?", content)
+            found = Outline("", (), (), False)
+            with suppress(zlib.error, ValueError, TypeError):  # bytes that went bad without SQLite's noticing
+                found = unpack_outline(rows[0][0]) if rows else found
+            if len(self._outlines) >= MAX_OUTLINES:
+                self._outlines.pop(next(iter(self._outlines)))
+            self._outlines[content] = found
+        return found
+
+    def _count(self, content: int, word: str) -> int:
+        rows = self._rows("SELECT words FROM content WHERE id = ?", content)
+        with suppress(zlib.error, ValueError, IndexError):
+            return count_of(rows[0][0], word)
+        return 0
+
+    def _rows(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            log.warning("index %s is damaged (%s) and removed", self._path.name, error)
+            remove(self._path)  # the next snapshot begins a new one
+            return []

@@ -1,0 +1,214 @@
+"""The index on disk: one SQLite database per repository, shared by its work trees and by all windows.
+
+Content-addressed: what extraction made of some bytes is kept under their hash, and files point to it, so the same file
+in two branches is parsed once. Contents are never changed, only added and, when room is needed, dropped. Any number of
+processes read, in snapshots, while one writes. What is in here can be made again, so a damaged database, or one of
+another version, is not mended: a new one is begun. Does not know how files are found or read.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen_lsp.index.database import connected, make_private, newest, remove, remove_unused
+from qwen_lsp.index.rows import Packed, terms, unpack_outline, unpack_words
+from qwen_lsp.index.rules import Reason
+from qwen_lsp.index.scan import FileStat
+from qwen_lsp.index.symbols import EXTRACTOR_VERSION
+
+MAX_BYTES = 4 << 30  # some eight times what 130,000 files take
+EVICTED_AT_ONCE = 500  # contents per transaction, so that other windows' saves need not wait
+MERGED_PAGES = 1_000  # 4 MB per transaction, for the same reason
+SPARE_CONTENTS = 2_000  # contents that no file has any more: other branches come back
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One file as it was read: its content, or why it does not count. `packed` is None where the store has it."""
+
+    stat: FileStat
+    key: bytes | None = None
+    packed: Packed | None = None
+    reason: Reason | None = None
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one root holds. `skipped` are files that were read and do not count."""
+
+    n_files: int
+    n_definitions: int
+    n_bytes: int
+    languages: Mapping[str, int]
+    skipped: Mapping[Reason, int]
+
+
+class StoreFull(Exception):
+    """The files that there are now take more room than the store may have."""
+
+
+class Store:
+    """One repository's database. Not for two threads at once; each opens its own."""
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+        """Open what `folder` holds, or begin anew. Raises OSError where the folder can not be made private."""
+        self.folder = folder
+        self._max_bytes = max_bytes
+        make_private(folder)
+        self.path, self._db = newest(folder)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def renew(self) -> None:
+        """Give up a damaged database, or one that another window has given up, and open the one after it."""
+        self._db.close()
+        remove(self.path)
+        self.path, self._db = newest(self.folder)
+
+    def root_id(self, root: Path) -> int:
+        """The number under which the files of this root stand."""
+        path = os.fsencode(root.resolve())
+        row = self._db.execute("SELECT id, extractor FROM root WHERE path = ?", (path,)).fetchone()
+        if row is not None and row[1] == EXTRACTOR_VERSION:
+            return int(row[0])
+        with self._writing():
+            self._db.execute("INSERT OR IGNORE INTO root(path, extractor) VALUES(?, 0)", (path,))
+            (number,) = self._db.execute("SELECT id FROM root WHERE path = ?", (path,)).fetchone()
+            # What another extraction made is served until each file has been read again.
+            self._db.execute("UPDATE file SET mtime_ns = -1 WHERE root = ?", (number,))
+            self._db.execute("UPDATE root SET extractor = ? WHERE id = ?", (EXTRACTOR_VERSION, number))
+        return int(number)
+
+    def files(self, root: int) -> dict[str, FileStat]:
+        """All files that were read, by path, also those that do not count."""
+        rows = self._db.execute("SELECT path, size, mtime_ns, inode FROM file WHERE root = ?", (root,))
+        return {path: FileStat(path, size, mtime_ns, inode) for path, size, mtime_ns, inode in rows}
+
+    def has(self, key: bytes) -> bool:
+        """Whether these bytes need not be extracted again."""
+        return has_content(self._db, key)
+
+    def apply(self, root: int, rows: Sequence[FileRow], removed: Sequence[str] = ()) -> None:
+        """All of it or, in a crash, nothing. Raises StoreFull (and has applied it) where the room is used up."""
+        with self._writing():
+            self._db.executemany("DELETE FROM file WHERE root = ? AND path = ?", ((root, path) for path in removed))
+            for row in rows:
+                content = None if row.key is None else self._content(row.key, row.packed)
+                if content is None and row.reason is None:
+                    continue  # dropped since a worker saw it: the next scan reads the file again
+                of = row.stat
+                self._db.execute(
+                    "INSERT OR REPLACE INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                    (root, of.path, of.size, of.mtime_ns, of.inode, content, row.reason, row.rule or None),
+                )
+        if self.n_bytes() > self._max_bytes:
+            self.evict()
+            if self.n_bytes() > self._max_bytes:
+                raise StoreFull
+
+    def n_bytes(self) -> int:
+        """The room that is in use; the file may be larger, its free pages are used again."""
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int((pages - free) * page)
+
+    def tidy(self) -> None:
+        """After a whole scan: forget work trees that are gone, other branches' contents where they are too many, and
+        repositories that nobody opens any more."""
+        remove_unused(self.folder.parent, time.time())
+        gone = [row for row in self._db.execute("SELECT id, path FROM root") if not Path(os.fsdecode(row[1])).is_dir()]
+        for number, _ in gone:
+            with self._writing():
+                self._db.execute("DELETE FROM file WHERE root = ?", (number,))
+                self._db.execute("DELETE FROM root WHERE id = ?", (number,))
+        (n_contents,) = self._db.execute("SELECT count(*) FROM content").fetchone()
+        (n_used,) = self._db.execute("SELECT count(DISTINCT content) FROM file WHERE content IS NOT NULL").fetchone()
+        if n_contents - n_used > max(SPARE_CONTENTS, n_used):
+            self.evict()
+
+    def evict(self) -> None:
+        """Drop the contents that no file has, and give back their room."""
+        while True:
+            with self._writing():
+                rows = self._db.execute(
+                    "SELECT id, outline, words FROM content WHERE id NOT IN "
+                    "(SELECT content FROM file WHERE content IS NOT NULL) LIMIT ?",
+                    (EVICTED_AT_ONCE,),
+                ).fetchall()
+                for number, outline, words in rows:
+                    # A table without contents has to be told what it is to forget.
+                    names = terms(unpack_outline(outline), unpack_words(words))
+                    self._db.execute("INSERT INTO term(term, rowid, names) VALUES('delete', ?, ?)", (number, names))
+                    self._db.execute("DELETE FROM content WHERE id = ?", (number,))
+            if len(rows) < EVICTED_AT_ONCE:
+                break
+        # Only merging frees what the dropped terms took. A negative number begins it, and others wait for each part.
+        pages = -MERGED_PAGES
+        while True:
+            with self._writing():
+                before = self._db.total_changes
+                self._db.execute("INSERT INTO term(term, rank) VALUES('merge', ?)", (pages,))
+                if self._db.total_changes - before < 2:
+                    return
+            pages = MERGED_PAGES
+
+    def totals(self, root: int) -> Totals:
+        """The counts, for people."""
+        used = self._db.execute(
+            "SELECT c.language, count(*), sum(c.n_definitions), sum(f.size) FROM file f JOIN content c "
+            "ON c.id = f.content WHERE f.root = ? GROUP BY c.language ORDER BY 2 DESC, 1",
+            (root,),
+        ).fetchall()
+        skipped = self._db.execute(
+            "SELECT reason, count(*) FROM file WHERE root = ? AND reason IS NOT NULL GROUP BY reason", (root,)
+        )
+        return Totals(
+            sum(row[1] for row in used),
+            sum(row[2] for row in used),
+            sum(row[3] for row in used),
+            {row[0]: row[1] for row in used},
+            dict(skipped.fetchall()),
+        )
+
+    def is_current(self) -> bool:
+        """False once another window has begun a new database in place of this one."""
+        return self.path.exists()
+
+    def reader(self) -> sqlite3.Connection:
+        """A connection for snapshots."""
+        return connected(self.path, read_only=True)
+
+    def _content(self, key: bytes, packed: Packed | None) -> int | None:
+        found = self._db.execute("SELECT id FROM content WHERE key = ?", (key,)).fetchone()
+        if found is not None:
+            return int(found[0])
+        if packed is None:
+            return None
+        number = self._db.execute(
+            "INSERT INTO content(key, language, n_definitions, outline, words) VALUES(?, ?, ?, ?, ?)",
+            (key, packed.language, packed.n_definitions, packed.outline, packed.words),
+        ).lastrowid
+        self._db.execute("INSERT INTO term(rowid, names) VALUES(?, ?)", (number, packed.terms))
+        return number
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.rollback()
+            raise
+        self._db.execute("COMMIT")
+
+
+def has_content(db: sqlite3.Connection, key: bytes) -> bool:
+    """Whether the database has a content of this key; for processes that only read."""
+    return db.execute("SELECT 1 FROM content WHERE key = ?", (key,)).fetchone() is not None

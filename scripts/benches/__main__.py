@@ -1,0 +1,28 @@
+"""`scripts/bench SUBJECT [OPTIONS]`: one measurement. Each subject is a module of this folder that has `main`."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+SUBJECTS = {
+    "inference": "the daemon against llama-server and mlx_lm.server: tokens, first token, CPU, decoding of edits",
+    "exactness": "random edit scripts: greedy answers equal with everything on and with nothing on",
+    "soak": "many clients for minutes: memory, answers, errors",
+    "index": "cold, warm and saved files against a plain parse of the same files",
+    "retrieval": "does the packed context hold the definitions of what a masked line uses?",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit codes: 0 measured, 1 a check failed, 2 wrong usage. Goals that are missed do not fail a run."""
+    if not arguments or arguments[0] not in SUBJECTS:
+        print("usage: scripts/bench SUBJECT [OPTIONS]   (--help after a subject)", file=sys.stderr)
+        for name, text in SUBJECTS.items():
+            print(f"  {name:10} {text}", file=sys.stderr)
+        return 2
+    code: int = importlib.import_module(f"scripts.benches.{arguments[0]}").main(arguments[1:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

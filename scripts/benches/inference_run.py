@@ -1,0 +1,309 @@
+"""The run itself: which server is asked what, in which order, and what is kept of the answers."""
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import platformdirs
+
+from inference.runner import CHUNK
+from inference.speculate import replay
+from inference.tokenizer import from_folder
+from scripts.benches import inference_traces as traces
+from scripts.benches.inference_commits import recorded
+from scripts.benches.inference_figures import Cold, Decoded, Forced, Preempted, Sample, Step
+from scripts.benches.inference_servers import (
+    EMBEDDED,
+    PEER,
+    ROOT,
+    Answer,
+    Engine,
+    Server,
+    ServerFailed,
+    homes,
+    ours,
+    peer,
+)
+from scripts.benches.inference_traces import Ask, Material, Trace
+
+SEED = 0
+N_KEYS = 24
+N_LOG_EDITS = 4
+IN_PLACE = (0.9, 0.5, 0.1)  # how far into the base an edit is
+COSTLY_S = 15.0  # for the requests of one trace that evaluate nearly everything
+MAX_COSTLY, MIN_COLD, MAX_COLD = 6, 2, 4
+GROWTH = 1.3  # attention makes each token dearer the more stand before it
+GATE_ALL_S = 4.0  # where a cold request takes longer, only GATE_ALWAYS are asked again
+GATE_ALWAYS = ("ledger", "switch")
+SAVED_S = 5.0  # an idle daemon writes its trunk to disk after two seconds
+LONG_PREFILL = 30_000
+LONG_STARTED, TYPING_PAUSE = 0.15, 0.08  # of the time that the long prefill takes alone
+FORCED = {"llama": (12, 1500), "mlx": (3, 400)}  # forced answers: how many, tokens each at most
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. `patience_s`: a cold request that would take longer is not made, and its context is cut."""
+
+    engines: tuple[Engine, ...]
+    contexts: tuple[int, ...]  # ascending
+    is_quick: bool
+    patience_s: dict[Engine, float]
+
+    @property
+    def n_keys(self) -> int:
+        return 8 if self.is_quick else N_KEYS
+
+
+@dataclass(slots=True)
+class Results:
+    """What a run has found so far. `differing`: answers of ours that a fresh daemon did not give."""
+
+    samples: list[Sample] = field(default_factory=list)
+    cold: list[Cold] = field(default_factory=list)
+    preempted: list[Preempted] = field(default_factory=list)
+    decoded: list[Decoded] = field(default_factory=list)
+    cuts: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    n_compared: int = 0
+
+    def first_token_s(self, engine: str, server: str) -> tuple[int, float]:
+        """Of the longest cold request so far, and its context; zeros before any."""
+        known = [s for s in self.samples if (s.engine, s.server, s.trace, s.step) == (engine, server, "end", "first")]
+        last = max(known, key=lambda s: s.context, default=None)
+        return (0, 0.0) if last is None else (last.context, last.first_token_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One run. `other` is text that `material` does not share."""
+
+    plan: Plan
+    material: Material
+    other: Material
+    folder: Path
+    results: Results = field(default_factory=Results)
+    begun: float = field(default_factory=time.monotonic)
+
+    def say(self, line: str) -> None:
+        print(f"[{time.monotonic() - self.begun:5.0f} s] {line}", file=sys.stderr, flush=True)
+
+    def engine(self, engine: Engine) -> None:
+        """All contexts on our daemon and on its peer, then decoding."""
+        for context in self.plan.contexts:
+            if self._is_affordable(engine, "ours", context):
+                self._ours(engine, context)
+            if self._is_affordable(engine, PEER[engine], context):
+                self._peer(engine, context)
+        for server in ("ours", PEER[engine]):
+            self._preempted(engine, server)
+        self.say(f"{engine}: recorded edits")
+        self.results.decoded.append(self._decode(engine))
+
+    def _is_affordable(self, engine: Engine, server: str, context: int) -> bool:
+        """Judged by the longest context so far; the first one always is."""
+        longest, seconds = self.results.first_token_s(engine, server)
+        expected_s = seconds * (context / longest) ** GROWTH if longest else 0.0
+        if expected_s <= self.plan.patience_s[engine]:
+            return True
+        self._note(
+            f"cut: {engine}, {server}, {context} tokens: one cold request would take about {expected_s:.0f} s, "
+            f"and --patience is {self.plan.patience_s[engine]:.0f} s"
+        )
+        return False
+
+    def _note(self, cut: str) -> None:
+        self.results.cuts.append(cut)
+        self.say(cut)
+
+    # --- one server, one context --------------------------------------------------------------------------------
+
+    def _ours(self, engine: Engine, context: int) -> None:
+        m = self.material.cut(context)
+        asked: list[tuple[Trace, str]] = []
+        with homes() as home:
+            self._cold(engine, m)
+            server = self._start(engine, home)
+            try:
+                self._ask(server, context, "end", "first", traces.typing_at_end(m, 1).first[0])
+                for trace in self._traces(engine, m):
+                    asked.append((trace, self._play(server, context, trace)))
+                again = next(trace.keys[-1] for trace, _ in asked if trace.name == "ledger")
+                server.ask(again)
+                time.sleep(SAVED_S)
+                server.stop()
+                self.say(f"ours, {context} tokens: restart")
+                server = self._start(engine, home)
+                self._ask(server, context, "restart", "key", again)
+            finally:
+                server.stop()
+        self._gate(engine, context, asked)
+
+    def _peer(self, engine: Engine, context: int) -> None:
+        m = self.material.cut(context)
+        server = self._start_peer(engine)
+        try:
+            self._ask(server, context, "end", "first", traces.typing_at_end(m, 1).first[0])
+            for trace in self._traces(engine, m):
+                self._play(server, context, trace)
+        except ServerFailed as problem:  # the other figures stand
+            self._note(f"cut: {engine}, {PEER[engine]}, {context} tokens: the server failed: {problem}")
+        finally:
+            server.stop()
+
+    def _start(self, engine: Engine, home: Path) -> Server:
+        server = ours(engine, home)
+        server.ask(Ask(self.other.spare[:4]))  # what a server does at its first request only
+        return server
+
+    def _start_peer(self, engine: Engine) -> Server:
+        server = peer(engine, self.folder / f"{PEER[engine]}.log")
+        server.ask(Ask(self.other.spare[:4]))
+        return server
+
+    def _traces(self, engine: Engine, m: Material) -> Iterator[Trace]:
+        n_keys, n_costly = self.plan.n_keys, self._affordable(engine, len(m.base), MAX_COSTLY)
+        yield traces.typing_at_end(m, n_keys)
+        yield traces.typing_in_ledger(m, n_keys)
+        yield traces.edits_in_log(m, N_LOG_EDITS)
+        yield traces.switching(m, n_keys)
+        yield traces.typing_in_middle(m, n_costly)
+        yield traces.edits_in_place(m, IN_PLACE if n_costly >= len(IN_PLACE) else IN_PLACE[1:2])
+
+    def _affordable(self, engine: Engine, context: int, most: int) -> int:
+        """How often the bench can afford to evaluate a whole prompt of this length."""
+        each_s = max(c.ours_s for c in self.results.cold if (c.engine, c.context) == (engine, context))
+        return 1 if self.plan.is_quick else max(1, min(most, int(COSTLY_S / each_s)))
+
+    def _play(self, server: Server, context: int, trace: Trace) -> str:
+        """The text of the last answer."""
+        self.say(f"{server.kind}, {context} tokens: {trace.name}")
+        if trace.name != "end":  # its first request was the cold one
+            for ask in trace.first:
+                self._ask(server, context, trace.name, "first", ask)
+        return [self._ask(server, context, trace.name, "key", ask).text for ask in trace.keys][-1]
+
+    def _ask(self, server: Server, context: int, trace: str, step: Step, ask: Ask) -> Answer:
+        a = server.ask(ask)
+        counts = (a.prompt, a.reused, a.answered, a.evaluated, a.first_token_s, a.total_s, a.cpu_s)
+        self.results.samples.append(Sample(server.engine, server.kind, context, trace, step, *counts))
+        return a
+
+    # --- cold, twice over ---------------------------------------------------------------------------------------
+
+    def _cold(self, engine: Engine, m: Material) -> None:
+        """Cold requests, by turns to the bare engine and to a fresh daemon."""
+        context, ask = len(m.base), traces.typing_at_end(m, 1).first[0]
+        done = 0
+        while done < (MIN_COLD if done == 0 else max(MIN_COLD, self._affordable(engine, context, MAX_COLD))):
+            done += 1
+            self.say(f"{engine}, {context} tokens: cold, {done}")
+            raw = json.loads(self._child("inference_raw", engine, str(EMBEDDED), str(CHUNK), work=ask.prompt))
+            with homes() as home:
+                server = self._start(engine, home)
+                try:
+                    answer = server.ask(ask, max_tokens=1)
+                finally:
+                    server.stop()
+            counts = (answer.first_token_s, answer.cpu_s, raw["seconds"], raw["cpu_s"], raw["chunk_s"])
+            self.results.cold.append(Cold(engine, context, *counts))
+
+    def _gate(self, engine: Engine, context: int, asked: Sequence[tuple[Trace, str]]) -> None:
+        """The last question of each trace to a daemon that knows nothing: what caches and drafts may not change."""
+        cold_s = median(c.ours_s for c in self.results.cold if (c.engine, c.context) == (engine, context))
+        for trace, text in asked:
+            if cold_s > GATE_ALL_S and trace.name not in GATE_ALWAYS:
+                continue
+            self.say(f"{engine}, {context} tokens: {trace.name} again, cold")
+            with homes() as home:
+                server = ours(engine, home)
+                try:
+                    answer = server.ask(trace.keys[-1])
+                finally:
+                    server.stop()
+            self.results.n_compared += 1
+            if answer.reused or answer.text != text:
+                self.results.differing.append(
+                    f"DIFFERENT: {engine}, {context} tokens, {trace.name}: {text!r}, cold {answer.text!r}, "
+                    f"{answer.reused} reused"
+                )
+
+    # --- two clients --------------------------------------------------------------------------------------------
+
+    def _preempted(self, engine: Engine, kind: str) -> None:
+        """Typing in a small prompt, alone and while another window's long prompt is evaluated."""
+        context, long_s = self.results.first_token_s(engine, kind)
+        long = Ask(self.other.base[: min(context, LONG_PREFILL)])
+        self.say(f"{kind}: typing during a prefill of {len(long.prompt)} tokens")
+        keys = traces.typing_at_end(self.material.cut(self.plan.contexts[0]), self.plan.n_keys)
+        with homes() as home:
+            server = self._start(engine, home) if kind == "ours" else self._start_peer(engine)
+            try:
+                server.ask(keys.first[0])
+                alone = [server.ask(ask).first_token_s for ask in keys.keys]
+                during = _typed_meanwhile(server, long, keys, long_s)
+            finally:
+                server.stop()
+        chunk_s = max(c.chunk_s for c in self.results.cold if c.engine == engine)
+        self.results.preempted.append(Preempted(engine, kind, len(long.prompt), chunk_s, tuple(alone), tuple(during)))
+
+    # --- decoding -----------------------------------------------------------------------------------------------
+
+    def _decode(self, engine: Engine) -> Decoded:
+        """All recorded edits replayed by the drafter alone, some of them drawn on the engine."""
+        tokenizer = from_folder(EMBEDDED)
+        edits = [
+            (tokenizer.encode(each.old, parse_special=False), tokenizer.encode(each.new, parse_special=False))
+            for each in recorded(Path(platformdirs.user_cache_dir("qwen-lsp-bench")))
+        ]
+        replayed = [replay(new, old, old) for old, new in edits]
+        n, most = FORCED[engine]
+        n = 2 if self.plan.is_quick else n
+        chosen = random.Random(SEED).sample(edits, n)
+        runs = [slice(at, at + most // 2) for at in random.Random(SEED).sample(range(len(self.other.base) - most), n)]
+        work = {
+            "edits": [{"prompt": old, "answer": new[:most], "prediction": old} for old, new in chosen],
+            "others": [
+                {"prompt": self.material.base[run], "answer": self.other.base[run], "prediction": ()} for run in runs
+            ],
+        }
+        drawn = json.loads(self._child("inference_decode", engine, work=work))
+        return Decoded(
+            engine,
+            n_windows=len(replayed),
+            replay_tokens=sum(each.n_tokens for each in replayed),
+            replay_passes=sum(each.n_passes for each in replayed),
+            replay_median=median(each.tokens_per_pass for each in replayed),
+            edits=Forced(**drawn["edits"]),
+            others=Forced(**drawn["others"]),
+        )
+
+    def _child(self, module: str, *arguments: str, work: Any) -> str:
+        """A module of this folder with work on its stdin; its last line."""
+        command = [sys.executable, "-m", f"scripts.benches.{module}", *arguments]
+        done = subprocess.run(command, cwd=ROOT, input=json.dumps(work), stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout.splitlines()[-1]
+
+
+def _typed_meanwhile(server: Server, long: Ask, keys: Trace, long_s: float) -> list[float]:
+    """First tokens of the keys that were answered while the long prompt was evaluated, which takes `long_s` alone."""
+    other = threading.Thread(target=server.ask, args=(long, 1, "refactor"))
+    other.start()
+    found: list[float] = []
+    time.sleep(LONG_STARTED * long_s)
+    for ask in keys.keys:
+        answer = server.ask(ask)
+        if not other.is_alive():
+            break
+        found.append(answer.first_token_s)
+        time.sleep(TYPING_PAUSE * long_s)
+    other.join()
+    return found

@@ -1,0 +1,158 @@
+"""What a snapshot answers, held against a plain search through all files."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.rows import content_key, outline_of, pack
+from qwen_lsp.index.scan import FileStat
+from qwen_lsp.index.snapshot import RARE_FILES, Index
+from qwen_lsp.index.store import FileRow, Store
+from qwen_lsp.index.symbols import FileSymbols, Import, extract
+
+
+def symbols(path: str, text: str) -> FileSymbols:
+    return extract(text.encode(), language_of(path))
+
+
+def rows(files: Mapping[str, str]) -> list[FileRow]:
+    found = []
+    for path, text in files.items():
+        packed = pack(symbols(path, text))
+        found.append(FileRow(FileStat(path, len(text), 1, 1), content_key(text.encode(), packed.language), packed))
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def index(store: Store, tmp_path: Path) -> Iterator[Index]:
+    """Three files: one defines, one imports and calls, one has nothing to do with them."""
+    files = {
+        "shop/cart.py": "class Cart:\n    def total(self): return self.total_of(1)\n",
+        "app.py": "from shop.cart import Cart\nimport os\n\nprint(Cart().total(), Cart)\n",
+        "README": "A cart is no Cart.\n",
+    }
+    store.apply(store.root_id(tmp_path), rows(files))
+    index = Index(store, tmp_path)
+    yield index
+    index.close()
+
+
+def test_definitions(index: Index) -> None:
+    with index.snapshot() as found:
+        (cart,) = found.definitions_of("Cart")
+        (total,) = found.definitions_of("total")
+        assert found.definitions_of("cart") == found.definitions_of("nothing") == ()
+    assert (cart.path, cart.number, cart.definition.kind) == ("shop/cart.py", 0, "class")
+    assert (total.number, total.definition.kind, total.definition.parent) == (1, "method", 0)
+
+
+def test_references_are_counted_and_told_from_other_cases(index: Index) -> None:
+    with index.snapshot() as found:
+        assert [(each.path, each.count) for each in found.references_of("Cart")] == [
+            ("app.py", 3),
+            ("README", 1),
+            ("shop/cart.py", 1),
+        ]
+        assert [(each.path, each.count) for each in found.references_of("cart")] == [("README", 1), ("app.py", 1)]
+        assert found.references_of("tot") == ()
+
+
+def test_imports_both_ways(index: Index) -> None:
+    with index.snapshot() as found:
+        assert found.imports_of("app.py") == (Import("shop.cart", ("Cart",), 0), Import("os", (), 27))
+        assert found.imports_of("README") == found.imports_of("nothing") == ()
+        assert found.importers_of("shop.cart") == ("app.py",)
+        assert found.importers_of("shop") == ()
+
+
+def test_a_file_and_how_many(index: Index) -> None:
+    with index.snapshot() as found:
+        assert found.file("shop/cart.py") == outline_of(
+            symbols("shop/cart.py", "class Cart:\n    def total(self): return self.total_of(1)\n")
+        )
+        assert found.file("nothing.py") is None
+        assert found.n_files == 3
+
+
+def test_open_buffers_stand_for_their_files(index: Index) -> None:
+    index.show("app.py", symbols("app.py", "import shop\n\nclass Basket: pass\n"))
+    index.show("new.py", symbols("new.py", "from shop.cart import Cart\n\ndef total(): return Cart\n"))
+    with index.snapshot() as found:
+        index.hide("app.py")  # a snapshot does not notice
+        assert found.n_files == 4
+        assert [each.path for each in found.definitions_of("total")] == ["new.py", "shop/cart.py"]
+        assert [each.path for each in found.definitions_of("Basket")] == ["app.py"]
+        assert found.importers_of("shop.cart") == ("new.py",)
+        assert found.importers_of("shop") == ("app.py",)
+        assert [each.path for each in found.references_of("Cart")] == ["new.py", "README", "shop/cart.py"]
+        assert [each.path for each in found.rare_terms(["Basket"])] == ["app.py"]
+    with index.snapshot() as found:
+        assert found.definitions_of("Basket") == ()
+        assert found.importers_of("shop.cart") == ("app.py", "new.py")
+
+
+def test_rare_terms_rank_files(index: Index) -> None:
+    with index.snapshot() as found:
+        ranked = found.rare_terms(["Cart", "total", "no_such_name", "Cart"])
+        assert [each.path for each in ranked] == ["app.py", "shop/cart.py", "README"]  # a tie goes by the path
+        assert ranked[0].terms == ("total", "Cart")
+        assert ranked[0].score == ranked[1].score > ranked[2].score
+        assert [each.path for each in found.rare_terms(["Cart", "total"], limit=1)] == ["app.py"]
+
+
+def test_a_term_that_is_everywhere_is_not_rare(store: Store, tmp_path: Path) -> None:
+    files = {f"{number}.py": f"common, only_{number} = 1, 2\n" for number in range(RARE_FILES + 1)}
+    store.apply(store.root_id(tmp_path), rows(files))
+    index = Index(store, tmp_path)
+    with index.snapshot() as found:
+        assert [each.path for each in found.rare_terms(["common", "only_7"])] == ["7.py"]
+    index.close()
+
+
+WORDS = ["a", "A", "ab", "self", "total", "Cart", "é", "naïve"]
+LINES = [f"def {word}(): pass" for word in WORDS] + [f"{a} = {b}({a})" for a in WORDS[:4] for b in WORDS[4:]]
+texts = st.lists(st.sampled_from([*LINES, "import a.b", "from total import Cart"]), max_size=6).map("\n".join)
+trees = st.dictionaries(st.sampled_from([f"{name}.py" for name in "abcdef"]), texts, max_size=6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(disk=trees, later=trees, live=trees)
+def test_answers_as_a_search_through_all_files_would(
+    store: Store, tmp_path: Path, disk: dict[str, str], later: dict[str, str], live: dict[str, str]
+) -> None:
+    """Law: after any changes, with any buffers open, the answers are those of the files as they are now."""
+    number = store.root_id(tmp_path)
+    store.apply(number, rows(disk), list(store.files(number)))
+    store.apply(number, rows(later))
+    index = Index(store, tmp_path)
+    for path, text in live.items():
+        index.show(path, symbols(path, text))
+    now = {path: symbols(path, text) for path, text in (disk | later | live).items()}
+    with index.snapshot() as found:
+        assert found.n_files == len(now)
+        for path, expected in now.items():
+            assert found.file(path) == outline_of(expected)
+        for word in WORDS:
+            assert [(each.path, each.number) for each in found.definitions_of(word)] == [
+                (path, number)
+                for path in sorted(now)
+                for number, each in enumerate(now[path].definitions)
+                if each.name == word
+            ]
+            counts = {path: each.words.count(word) for path, each in now.items() if word in each.words}
+            assert {each.path: each.count for each in found.references_of(word)} == counts
+        for module in ("a.b", "total"):
+            expected_paths = [path for path in sorted(now) if module in {each.module for each in now[path].imports}]
+            assert list(found.importers_of(module)) == expected_paths
+    index.close()

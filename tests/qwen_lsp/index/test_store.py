@@ -1,0 +1,295 @@
+"""The database: what is put in comes out, whatever happens to the process or to the file."""
+
+import logging
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qwen_lsp.index.database import SCHEMA, index_folder, store_folder
+from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.rows import content_key, pack
+from qwen_lsp.index.scan import FileStat
+from qwen_lsp.index.snapshot import Index
+from qwen_lsp.index.store import FileRow, Store, StoreFull
+from qwen_lsp.index.symbols import extract
+from tests.qwen_lsp.index.trees import git, repository, write
+
+
+def row(path: str, source: bytes) -> FileRow:
+    """A file as a worker would hand it in."""
+    packed = pack(extract(source, language_of(path)))
+    return FileRow(FileStat(path, len(source), 1, 2), content_key(source, packed.language), packed)
+
+
+def defining(store: Store, root: Path, name: str) -> list[str]:
+    """The files that define the name."""
+    index = Index(store, root)
+    with index.snapshot() as found:
+        paths = [each.path for each in found.definitions_of(name)]
+    index.close()
+    return paths
+
+
+def test_files_and_contents(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    a, b = row("a.py", b"def f(): pass\n"), row("b.py", b"def f(): pass\n")
+    skipped = FileRow(FileStat("c.py", 3, 1, 2), reason="binary", rule="a NUL")
+    store.apply(root, [a, b, skipped])
+    assert store.files(root) == {
+        path: FileStat(path, size, 1, 2) for path, size in [("a.py", 14), ("b.py", 14), ("c.py", 3)]
+    }
+    assert a.key is not None
+    assert store.has(a.key)
+    assert defining(store, tmp_path, "f") == ["a.py", "b.py"]
+    totals = store.totals(root)
+    assert (totals.n_files, totals.n_definitions, totals.n_bytes) == (2, 2, 28)
+    assert (dict(totals.languages), dict(totals.skipped)) == ({"python": 2}, {"binary": 1})
+    store.apply(root, [row("a.py", b"def g(): pass\n")], ["b.py", "never.py"])
+    assert (defining(store, tmp_path, "f"), defining(store, tmp_path, "g")) == ([], ["a.py"])
+    store.close()
+
+
+def test_roots_share_contents_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    one, two = store.root_id(tmp_path / "one"), store.root_id(tmp_path / "two")
+    first = row("a.py", b"def f(): pass\n")
+    store.apply(one, [first])
+    store.apply(two, [FileRow(FileStat("b.py", 14, 1, 2), first.key)])
+    assert defining(store, tmp_path / "one", "f") == ["a.py"]
+    assert defining(store, tmp_path / "two", "f") == ["b.py"]
+    store.apply(one, [], ["a.py"])
+    assert defining(store, tmp_path / "two", "f") == ["b.py"]
+    store.close()
+
+
+def test_a_file_whose_content_was_dropped_meanwhile_is_read_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    store.apply(root, [FileRow(FileStat("a.py", 1, 1, 1), b"no such key")])
+    assert store.files(root) == {}
+    store.close()
+
+
+def test_snapshots_stay_while_another_window_writes(tmp_path: Path) -> None:
+    store, other = Store(tmp_path / "s"), Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    store.apply(root, [row("a.py", b"def f(): pass\n")])
+    index = Index(store, tmp_path)
+    with index.snapshot() as before:
+        other.apply(root, [row("b.py", b"def f(): pass\n")], ["a.py"])
+        with index.snapshot() as after:
+            assert [each.path for each in before.definitions_of("f")] == ["a.py"]
+            assert [each.path for each in after.definitions_of("f")] == ["b.py"]
+            assert (before.n_files, after.n_files) == (1, 1)
+    index.close()
+    for each in (store, other):
+        each.close()
+
+
+def test_contents_without_a_file_are_dropped_and_not_found(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    store.apply(root, [row(f"{number}.py", b"def f%d(): pass\n" % number) for number in range(1200)])
+    before = store.n_bytes()
+    store.apply(root, [], [f"{number}.py" for number in range(1199)])
+    store.evict()
+    assert store.n_bytes() < before
+    assert defining(store, tmp_path, "f1199") == ["1199.py"]
+    with sqlite3.connect(store.path) as db:
+        assert db.execute("SELECT count(*) FROM content").fetchone() == (1,)
+        assert db.execute("SELECT count(*) FROM term WHERE term MATCH 'def'").fetchone() == (1,)
+    db.close()
+    store.close()
+
+
+def test_no_more_room_than_allowed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s", max_bytes=500_000)
+    root = store.root_id(tmp_path)
+    rows = [row("a.py", b"".join(b"def f%d_%d(): pass\n" % (turn, at) for at in range(1500))) for turn in range(12)]
+    for each in rows:
+        store.apply(root, [each])  # each in place of the one before: there is room for that
+    assert store.n_bytes() <= 500_000
+    with pytest.raises(StoreFull):
+        for turn, each in enumerate(rows):
+            store.apply(root, [FileRow(FileStat(f"{turn}.py", 1, 1, 1), each.key, each.packed)])
+    store.close()
+
+
+def test_other_extraction_makes_all_files_look_changed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    store.apply(root, [row("a.py", b"def f(): pass\n")])
+    with sqlite3.connect(store.path) as db:
+        db.execute("UPDATE root SET extractor = extractor - 1")
+    db.close()
+    assert store.root_id(tmp_path) == root
+    assert [each.mtime_ns for each in store.files(root).values()] == [-1]
+    assert defining(store, tmp_path, "f") == ["a.py"]  # better than nothing until it is read again
+    store.close()
+
+
+def test_an_older_version_goes_and_a_newer_one_stays(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir(mode=0o700)
+    others = [f"{SCHEMA - 1}-7.sqlite", f"{SCHEMA + 1}-1.sqlite", "notes.sqlite"]
+    for name in others:
+        (tmp_path / "s" / name).write_text("not read")
+    store = Store(tmp_path / "s")
+    assert set((tmp_path / "s").glob("*.sqlite")) == {store.path, tmp_path / "s" / others[1]}
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["not a database", "cut", "zeros", "other version"])
+def test_a_damaged_database_is_made_anew_with_a_word(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path / "s")
+    store.apply(store.root_id(tmp_path), [row(f"{n}.py", b"def f%d(): pass\n" % n) for n in range(200)])
+    path = store.path
+    store.close()
+    whole = path.read_bytes()
+    damaged = {"not a database": b"hello" * 5000, "cut": whole[:8192], "zeros": whole[:4096] + bytes(len(whole) - 4096)}
+    if damage in damaged:
+        path.write_bytes(damaged[damage])
+    else:
+        with sqlite3.connect(path) as db:
+            db.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+        db.close()
+    with caplog.at_level(logging.WARNING):
+        store = Store(tmp_path / "s")
+    assert "damaged" in caplog.text
+    assert store.path != path
+    assert not path.exists()
+    assert store.files(store.root_id(tmp_path)) == {}
+    store.close()
+
+
+def test_damage_found_while_reading_is_no_exception(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The first snapshot that meets it answers less, the next one has a new database."""
+    store = Store(tmp_path / "s")
+    source = b"".join(b"def f%d(): pass\n" % n for n in range(5000))
+    store.apply(store.root_id(tmp_path), [row("a.py", source)])
+    with sqlite3.connect(store.path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    index, before = Index(store, tmp_path), store.path
+    pages = store.path.stat().st_size // 4096
+    with store.path.open("r+b") as file:
+        for page in range(1, pages):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+    with caplog.at_level(logging.WARNING), index.snapshot() as found:
+        assert found.definitions_of("f1") == ()
+        assert found.file("a.py") is None
+    assert "damaged" in caplog.text
+    with index.snapshot() as found:
+        assert found.n_files == 0
+    assert store.path != before
+    index.close()
+    store.close()
+
+
+def test_a_window_with_a_removed_database_follows_to_the_new_one(tmp_path: Path) -> None:
+    store, other = Store(tmp_path / "s"), Store(tmp_path / "s")
+    index = Index(other, tmp_path)
+    with index.snapshot():
+        store.renew()
+        store.apply(store.root_id(tmp_path), [row("a.py", b"def f(): pass\n")])
+    with index.snapshot() as found:
+        assert [each.path for each in found.definitions_of("f")] == ["a.py"]
+    index.close()
+    for each in (store, other):
+        each.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir(mode=0o755)
+    Store(tmp_path / "s").close()
+    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o700
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+    with pytest.raises(PermissionError):
+        Store(tmp_path / "link")
+
+
+def test_texts_are_not_kept(tmp_path: Path) -> None:
+    source = b'password = "hunter" + "two-and-a-half"  # correct horse battery staple\n'
+    store = Store(tmp_path / "s")
+    store.apply(store.root_id(tmp_path), [row("a.py", source * 20)])
+    store.close()
+    octets = b"".join(path.read_bytes() for path in (tmp_path / "s").iterdir())
+    assert b"correct horse" not in octets
+    assert b"two-and" not in octets
+
+
+def test_one_database_per_repository(tmp_path: Path, nobody: Path) -> None:
+    base = index_folder()
+    assert base == nobody / "qwen" / "cache" / "index"
+    root = write(repository(tmp_path / "w"), {"a.py": "", "sub/b.py": ""})
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message=a")
+    git(root, "worktree", "add", "--quiet", str(tmp_path / "tree"))
+    ours = store_folder(root, base)
+    assert store_folder(root / "sub", base) == store_folder(tmp_path / "tree", base) == ours
+    assert store_folder(tmp_path, base) != ours
+    assert ours.parent == base
+
+
+def test_a_repository_that_nobody_opens_any_more_is_forgotten(tmp_path: Path) -> None:
+    for name in ("old", "new", "ours"):
+        Store(tmp_path / name).close()
+    os.utime(tmp_path / "old" / "open.lock", (0, time.time() - 91 * 24 * 3600))
+    store = Store(tmp_path / "ours")
+    store.tidy()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "ours"]
+    store.close()
+
+
+DIES_WRITING = """
+import os, sys
+from pathlib import Path
+from qwen_lsp.index.store import Store
+from tests.qwen_lsp.index.test_store import row
+
+store = Store(Path(sys.argv[1]))
+root = store.root_id(Path(sys.argv[1]))
+store.apply(root, [row(f"{n}.py", b"def first%d(): pass\\n" % n) for n in range(50)])
+content = store._content
+def held(key, packed):
+    number = content(key, packed)
+    if packed is not None and "last" in packed.terms:
+        print("in the middle", flush=True)
+        sys.stdin.read()
+    return number
+store._content = held
+store.apply(root, [row(f"{n}.py", b"def second%d(): pass\\n" % n) for n in range(900)] + [row("z.py", b"last = 1\\n")])
+"""
+
+
+def test_a_kill_in_the_middle_of_a_batch_loses_the_batch(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    command = [sys.executable, "-c", DIES_WRITING, str(folder)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"in the middle\n"
+        child.kill()
+    (path,) = folder.glob("*.sqlite")
+    store = Store(folder)
+    assert store.path == path  # not a new one
+    assert sorted(store.files(store.root_id(folder))) == sorted(f"{n}.py" for n in range(50))
+    assert defining(store, folder, "first7") == ["7.py"]
+    assert defining(store, folder, "second7") == []
+    with sqlite3.connect(store.path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        db.execute("INSERT INTO term(term) VALUES('integrity-check')")
+    db.close()
+    store.apply(store.root_id(folder), [row("z.py", b"def second7(): pass\n")])
+    assert defining(store, folder, "second7") == ["z.py"]
+    store.close()
