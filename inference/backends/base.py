@@ -50,7 +50,7 @@ class EngineSettings:
     max_sequences: int = 8
     n_threads: int = 0  # 0: one per physical core
     chunk: int = 512  # most tokens in one forward pass
-    exact: bool = False  # attention rows in f32, for comparing engines and for the embedded model
+    exact: bool = False  # attention rows in f32, for comparing engines: in f16 those of others cost a pass nothing
     use_gpu: bool = True  # if there is one
     wired_bytes: int = 0  # what a GPU that shares the machine's memory may keep from being paged out; 0: all it can
     work_bytes: int = 1 << 30  # freed buffers that are kept for the next pass, in bytes

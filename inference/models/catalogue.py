@@ -125,7 +125,7 @@ def _checked(files: ModelFiles) -> Header | None:
 def _settled(files: ModelFiles, settings: EngineSettings) -> EngineSettings:
     if not files.is_embedded:
         return settings
-    return replace(settings, exact=True, n_threads=settings.n_threads or _EMBEDDED_THREADS)
+    return replace(settings, n_threads=settings.n_threads or _EMBEDDED_THREADS)
 
 
 def _load(files: ModelFiles, header: Header | None, settings: EngineSettings) -> Backend:

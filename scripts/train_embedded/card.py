@@ -11,7 +11,7 @@ from typing import Any
 
 from corpus import HERE
 from goals import table
-from mix import MARKED_FROM, ROW, SHARD_ROWS, SHARES
+from mix import LATE_FROM, LATE_SHARES, ROW, SHARD_ROWS, SHARES
 from tokenizer import SPECIAL_TOKENS, VOCAB_SIZE
 
 
@@ -30,10 +30,15 @@ def agreement(rows: list[dict[str, Any]]) -> str:
     return f"{least} of {sum(row['n'] for row in rows)} tokens over {len(rows)} prompts"
 
 
-def marked(tokens: int, shards: int) -> str:
-    """Whether the run came as far as the shards that hold the marked forms."""
-    reached = tokens > MARKED_FROM * shards * SHARD_ROWS * ROW
-    return "a small share at the end of the run, expect little" if reached else "not trained, the run ended before them"
+def late_tokens(tokens: int, shards: Path) -> float:
+    """How many of the tokens seen came from shards that follow LATE_SHARES, in millions."""
+    planned = 1 + max(int(path.stem.removeprefix("shard-")) for path in shards.glob("shard-????.npz"))
+    return max(0.0, (tokens - LATE_FROM * planned * SHARD_ROWS * ROW) / 1e6)
+
+
+def mixture(shares: dict[str, float]) -> str:
+    """Kinds of document with their shares of tokens."""
+    return ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
 
 
 def count_parameters(path: Path) -> int:
@@ -48,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--shards", type=Path, required=True, help="all that the run was planned with")
+    parser.add_argument("--shards", type=Path, required=True, help="to the last one that the run was planned with")
     parser.add_argument("--parity", type=Path, required=True, help="the file of parity.py compare")
     arguments = parser.parse_args()
     figures = json.loads((arguments.model / "evaluation.json").read_text())
@@ -64,7 +69,7 @@ def main() -> None:
         "bytes": sum((arguments.model / name).stat().st_size for name in ("model.safetensors", "model.gguf")),
         "tokens": rows[-1]["tokens"] / 1e6,
         "loss": sum(r["loss"] for r in rows[-10:]) / len(rows[-10:]),
-        "marked": marked(rows[-1]["tokens"], len(list(arguments.shards.glob("shard-*.npz")))),
+        "late": late_tokens(rows[-1]["tokens"], arguments.shards),
         "holes": figures["holes"],
         "table": table(figures),
         "parity": agreement(json.loads(arguments.parity.read_text())),
@@ -72,7 +77,8 @@ def main() -> None:
         "python": by_registry["python"],
         "npm": by_registry["npm"],
         "held": ", ".join(p["name"] for p in packages if p["split"] == "heldout"),
-        "mix": ", ".join(f"{kind} {share:.0%}" for kind, share in SHARES.items()),
+        "mix": mixture(SHARES),
+        "late_mix": mixture(LATE_SHARES),
         "samples": samples(figures["samples"]),
     }
     (arguments.model / "README.md").write_text((HERE / "card_template.md").read_text().format(**values))

@@ -195,6 +195,7 @@ def export(state: dict[str, Tensor], c: Config, folder: Path, full_copy: Path | 
     """
     weights = {name: to_half(name, value).contiguous() for name, value in state.items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # save_file lets the owner alone read it
     (folder / "config.json").write_text(json.dumps(config_json(c), indent=1) + "\n")
     write_gguf(folder / "model.gguf", weights, c, folder / "tokenizer.json", full=False)
     if full_copy is not None:

@@ -16,6 +16,12 @@ CHUNK = 64  # tokens; smaller wastes matmuls, larger grows the C x C part
 LOSS_ROWS = 1024  # logits of this many tokens at once: 16 MB, stays near the last-level cache
 
 
+def product_dtype(x: Tensor) -> torch.dtype:
+    """What matrix products are computed in: autocast's type where it is on, else that of `x`."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 class _UnitInverse(torch.autograd.Function):
     """Inverse of batched unit lower-triangular matrices."""
 
@@ -34,7 +40,15 @@ class _UnitInverse(torch.autograd.Function):
 
 
 def delta_rule(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor) -> Tensor:
-    """The gated delta rule over whole rows: q, k, v (B,T,H,S), log decay and write strength (B,T,H) -> (B,T,H,S)."""
+    """The gated delta rule over whole rows: q, k, v (B,T,H,S), log decay and write strength (B,T,H) -> (B,T,H,S).
+
+    Always in float32: its products are small and its errors would accumulate along the row.
+    """
+    with torch.autocast(q.device.type, enabled=False):
+        return _delta_rule(*(x.float() for x in (q, k, v, decay, beta)))
+
+
+def _delta_rule(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor) -> Tensor:
     b, t, h, s = q.shape
     pad = -t % CHUNK
     if pad:
@@ -91,7 +105,7 @@ class _Convolution(torch.autograd.Function):
 
 def convolution(x: Tensor, taps: Tensor) -> Tensor:
     """x (B,T,W) and taps (W,K), the last tap on the present token -> (B,T,W)."""
-    out: Tensor = _Convolution.apply(x, taps)
+    out: Tensor = _Convolution.apply(x.float(), taps)
     return out
 
 
@@ -134,7 +148,8 @@ class _Experts(torch.autograd.Function):
 
 def experts(x: Tensor, share: Tensor, chosen: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
     """x (N,D), weights and ids of the chosen experts (N,k), gate_up (E,2I,D), down (E,D,I) -> (N,D)."""
-    out: Tensor = _Experts.apply(x, share, chosen, gate_up, down)
+    kind = product_dtype(x)
+    out: Tensor = _Experts.apply(x.to(kind), share.to(kind), chosen, gate_up.to(kind), down.to(kind))
     return out
 
 
@@ -146,17 +161,19 @@ class _HeadLoss(torch.autograd.Function):
         rows = (targets >= 0).nonzero().flatten()
         d_x, d_head = torch.zeros_like(x), torch.zeros_like(head)
         total = x.new_zeros(())
+        x, head = x.to(product_dtype(x)), head.to(product_dtype(x))
         for part in rows.split(LOSS_ROWS):
             hidden, wanted = x.index_select(0, part), targets.index_select(0, part).unsqueeze(1)
-            logits = hidden @ head.T
+            logits = (hidden @ head.T).float()
             logits -= logits.amax(1, keepdim=True)
             picked = logits.gather(1, wanted)
             sums = logits.exp_().sum(1, keepdim=True)
             total += (sums.log() - picked).sum()
             logits /= sums
             logits.scatter_add_(1, wanted, logits.new_full(wanted.shape, -1.0))
-            d_x.index_copy_(0, part, logits @ head)
-            d_head.addmm_(logits.T, hidden)
+            logits = logits.to(head.dtype)
+            d_x.index_copy_(0, part, (logits @ head).to(d_x.dtype))
+            d_head += logits.T @ hidden
         count = max(1, rows.numel())
         ctx.save_for_backward(d_x, d_head)
         ctx.count = count

@@ -1,7 +1,8 @@
 """files.jsonl -> shards of packed training rows (token ids and which of them are scored).
 
-Deterministic: shard i depends on the seed and i alone. Kinds of document and their shares of tokens are `SHARES`.
-The marked fill-in-the-middle forms come in the last part of the run only.
+Deterministic: shard i depends on the seed, on i and on whether it lies in the last part of the run. Kinds of document
+and their shares of tokens are `SHARES`; in the last part, `LATE_SHARES`: more edits, and the marked
+fill-in-the-middle forms.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from tokenizers import Tokenizer
 
 ROW = 1024  # tokens that predict; a stored row has one more
 SHARD_ROWS = 256
-MARKED_FROM = 0.6  # fraction of the run after which the marked forms appear
-SHARES = {"raw": 0.14, "fim": 0.53, "cross": 0.16, "copy": 0.05, "edit": 0.10, "marked": 0.02}
+LATE_FROM = 0.5  # fraction of the run after which LATE_SHARES holds
+SHARES = {"raw": 0.14, "fim": 0.54, "cross": 0.16, "copy": 0.05, "edit": 0.11}
+LATE_SHARES = {"raw": 0.12, "fim": 0.47, "cross": 0.12, "copy": 0.05, "edit": 0.22, "marked": 0.02}
 TYPICAL_TOKENS = {"raw": 700, "fim": 560, "cross": 520, "copy": 90, "edit": 330, "marked": 400}
 CONTROL = re.compile("|".join(map(re.escape, SPECIAL_TOKENS)))  # a source that spells a control token is left out
 WORD_COUNT = 900  # sub-words of identifiers that synthetic names are made of
@@ -190,7 +192,7 @@ def shard(
     source: Source, tokenizer: Tokenizer, seed: int, index: int, total: int
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Shard `index` of `total`: rows (SHARD_ROWS, ROW+1) of ids and of flags, in a seeded order."""
-    shares = {k: v for k, v in SHARES.items() if k != "marked" or index >= MARKED_FROM * total}
+    shares = LATE_SHARES if index >= LATE_FROM * total else SHARES
     writer = Writer(source, f"{seed}-{index}", index * SHARD_ROWS * 3)
     kinds, weights = list(shares), [share / TYPICAL_TOKENS[kind] for kind, share in shares.items()]
     ids, flags = rows_of(lambda: getattr(writer, writer.rng.choices(kinds, weights)[0])(), tokenizer, SHARD_ROWS)
@@ -205,12 +207,13 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--shards", type=int, required=True, help=f"each has {SHARD_ROWS * ROW:,} tokens")
+    parser.add_argument("--first", type=int, default=0, help="leave out the shards before this one")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     source = read(arguments.files, "train", arguments.seed)
     tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for index in range(arguments.shards):
+    for index in range(arguments.first, arguments.shards):
         path = arguments.out / f"shard-{index:04}.npz"
         if not path.exists():
             ids, flags = shard(source, tokenizer, arguments.seed, index, arguments.shards)

@@ -53,7 +53,7 @@ class Norm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.rms_norm(x, (x.shape[-1],), 1.0 + self.weight, self.eps)
+        return functional.rms_norm(x.float(), (x.shape[-1],), 1.0 + self.weight, self.eps)
 
 
 class GatedNorm(nn.Module):

@@ -18,10 +18,9 @@ WEIGHT_DECAY = 0.05
 SMALLEST_SIDE = 32  # thinner matrices (router, gates) and the convolution go to AdamW
 
 
-def rate(step: int, total: int, warm: int = 20, decay: float = 0.8) -> float:
-    """A factor in 0..1: warm-up, a plateau, then a straight line to zero over the last `decay` of the run."""
-    left = (total - step) / (decay * total)
-    return max(0.0, min(1.0, (step + 1) / warm, left))
+def rate(done: float, total: float, decay: float = 0.8) -> float:
+    """A factor in 0..1: a plateau, then a straight line to zero over the last `decay` of the run."""
+    return max(0.0, min(1.0, (total - done) / (decay * total)))
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Each of `--workers` processes takes its share of a step's rows on one thread and gradients are averaged: on a CPU this
 is faster than threads within each operation, above all when other programs want the cores too. `--steps` sets where
 the learning rate ends; a run that is started again with another value goes on from its last checkpoint under the new
-schedule. `log.jsonl` gets one line per LOG_STEPS.
+schedule. Where only exported weights are left, `--init` goes on from those. `log.jsonl` gets one line per LOG_STEPS.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch.distributed as dist
 from mix import ROW, SHARD_ROWS
 from model import Config, Model
 from optimizer import ADAM_RATE, Muon, optimizers, rate
+from safetensors.torch import load_file
 from torch import Tensor
 
 LOG_STEPS = 10
@@ -28,6 +29,7 @@ CHECKPOINT_STEPS = 50
 AVERAGE = 0.99  # per step: the averaged weights look back over about a hundred steps
 BALANCE_WEIGHT = 0.01  # of the load-balancing loss, as in the Switch Transformer
 CLIP_NORM = 1.0
+WARM_STEPS = 20  # after each start, as the optimizers' moments may be new
 
 
 def batch(shards: Path, step: int, rows: int, device: str) -> tuple[Tensor, Tensor]:
@@ -56,10 +58,13 @@ def save(path: Path, model: Model, average: dict[str, Tensor], muon: Muon, adam:
     path.with_suffix(".part").rename(path)
 
 
+def load_weights(folder: Path, model: Model) -> None:
+    """Take the weights that convert.py exported to `folder`."""
+    model.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
+
+
 def resume(path: Path, model: Model, average: dict[str, Tensor], muon: Muon, adam: torch.optim.AdamW) -> int:
-    """Load a checkpoint if there is one; the step to go on from."""
-    if not path.exists():
-        return 0
+    """Load a checkpoint; the step to go on from."""
     state: dict[str, Any] = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
     model.load_state_dict(state["model"])
     for name, value in average.items():
@@ -82,9 +87,10 @@ def averaged(model: Model, values: list[float]) -> list[float]:
     return [float(v) for v in flat[-len(values) :]]
 
 
-def step_once(model: Model, ids: Tensor, targets: Tensor, begun: float) -> list[float]:
+def step_once(model: Model, ids: Tensor, targets: Tensor, begun: float, products: torch.autocast) -> list[float]:
     """Forward, backward, average, clip; the loss in nats per scored token and the seconds since `begun`."""
-    loss, balance = model.loss(ids, targets)
+    with products:
+        loss, balance = model.loss(ids, targets)
     (loss + BALANCE_WEIGHT * balance).backward()
     values = averaged(model, [float(loss.detach()), time.time() - begun])
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
@@ -114,21 +120,26 @@ def run(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=arguments.workers)
     share = arguments.rows // arguments.workers
     model = Model(Config(), arguments.seed).to(arguments.device)
+    if arguments.init is not None:
+        load_weights(arguments.init, model)
     muon, adam = optimizers(model)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     path = arguments.out / "checkpoint.pt"
-    start = resume(path, model, average, muon, adam)
+    start = resume(path, model, average, muon, adam) if path.exists() else arguments.init_step
+    products = torch.autocast(arguments.device, torch.bfloat16, enabled=arguments.bf16)
     begun, losses = time.time(), []
     for step in range(start, arguments.steps):
         ids, targets = batch(arguments.shards, step, arguments.rows, arguments.device)
         mine = slice(rank * share, (rank + 1) * share)
-        loss, seconds = step_once(model, ids[mine], targets[mine], begun)
+        loss, seconds = step_once(model, ids[mine], targets[mine], begun, products)
         losses.append(loss)
-        factor = min(rate(step, arguments.steps), rate(int(seconds), int(60 * arguments.minutes), warm=1))
+        warm = (step - start + 1) / WARM_STEPS
+        factor = min(warm, rate(step, arguments.steps), rate(seconds, 60 * arguments.minutes))
         for group in adam.param_groups:
             group["lr"] = ADAM_RATE * factor
         adam.step()
-        muon.step(factor)
+        with products:
+            muon.step(factor)
         model.zero_grad(set_to_none=True)
         with torch.no_grad():
             torch._foreach_lerp_(list(average.values()), list(model.state_dict().values()), 1 - AVERAGE)
@@ -150,6 +161,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--minutes", type=float, default=10_000, help="let the rate end after this long at the latest")
     parser.add_argument("--rows", type=int, default=4, help=f"rows of {ROW} tokens per step; divides {SHARD_ROWS}")
+    parser.add_argument("--init", type=Path, help="a model folder whose weights to begin with")
+    parser.add_argument("--init-step", type=int, default=0, help="with --init: the steps that those weights have had")
+    parser.add_argument(
+        "--bf16", action="store_true", help="matrix products in bfloat16, where the CPU has avx512_bf16"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--workers", type=int, default=2, help="processes; 1 on CUDA")
     parser.add_argument("--threads", type=int, default=1, help="of each worker")

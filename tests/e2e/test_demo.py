@@ -26,7 +26,7 @@ def test_the_story_is_told_on_the_sample(daemons: Daemons, engine: str) -> None:
     assert len(asked) >= 7
     assert all(step["answer"] for step in steps)
     cold, *warm = [step for step in asked if "ghost text" in step["asked"]]
-    assert all(step["reused"] > 0 for step in warm)
+    assert all(step["reused"] > 0 or step["evaluated"] == 0 for step in warm)  # typed through: no model is asked
     assert max(step["evaluated"] for step in warm) < cold["evaluated"]
     assert any("code actions" in step["asked"] for step in steps)
     assert any("completion items" in step["asked"] for step in steps)

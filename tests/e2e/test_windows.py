@@ -43,6 +43,8 @@ STOCK = '''class Stock:
         return sorted(self.items)
 '''
 PLACES = ("self.items[name] = self.items", "return self.items", "raise Key", "return sor", "self.items[name] -= ")
+# The model does not end this one by itself; a faulty answer that goes on, not a wise one.
+ENDLESS = Prompt((Text("NUMBERS = [\n" + "    1,\n" * 300),))
 
 pytestmark = pytest.mark.parametrize("engine", ["llama", "mlx"])
 
@@ -134,7 +136,7 @@ async def test_windows_share_a_daemon_and_recover_when_it_is_killed(
         for editor, uri in zip((one, two), uris, strict=True):
             items = await editor.inline(uri, cut_at(editor, uri, PLACES[1]))
             why = await editor.command("qwen.why")
-            assert items or why[0].reason
+            assert items or why[0]["reason"]
             assert editor.status["state"] == "ready"
         [second] = [each for each in daemons.running() if each["engine"] == engine]
         assert second["pid"] != first["pid"]
@@ -143,7 +145,7 @@ async def test_windows_share_a_daemon_and_recover_when_it_is_killed(
 
 
 async def test_a_daemon_killed_in_the_middle_of_a_stream_is_replaced(daemons: Daemons, engine: str) -> None:
-    request = Request(Prompt((Text(STOCK * 3),)), 2000, "typing")
+    request = Request(ENDLESS, 2000, "typing")
     client = LocalEngine(Settings(engine="mlx" if engine == "mlx" else "llama"))
     try:
         await client.start()
@@ -166,7 +168,7 @@ async def test_a_closed_stream_stops_the_job(daemons: Daemons, engine: str) -> N
     try:
         await client.start()
         before = daemons.evaluated(engine)
-        stream = client.generate(Request(Prompt((Text(STOCK),)), 4000, "typing"))
+        stream = client.generate(Request(ENDLESS, 4000, "typing"))
         async for item in stream:
             if isinstance(item, Piece):
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import random
 from pathlib import Path
@@ -14,6 +15,7 @@ fim: Any = importlib.import_module("fim")
 edits: Any = importlib.import_module("edits")
 probes: Any = importlib.import_module("probes")
 mix: Any = importlib.import_module("mix")
+card: Any = importlib.import_module("card")
 tokens: Any = importlib.import_module("tokenizer")
 
 ROOT = Path(__file__).parents[2]
@@ -164,6 +166,35 @@ def test_shards_are_reproducible_and_full(tmp_path: Path, monkeypatch: pytest.Mo
     assert (first[0] == again[0]).all() and (first[1] == again[1]).all()
     assert (first[0] != other[0]).any()
     assert 0.3 < first[1].mean() < 1.0
+
+
+@pytest.mark.parametrize("shares", [mix.SHARES, mix.LATE_SHARES])
+def test_shares_are_of_known_kinds_and_add_up(shares: dict[str, float]) -> None:
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert all(hasattr(mix.Writer, kind) and kind in mix.TYPICAL_TOKENS for kind in shares)
+
+
+@pytest.mark.parametrize(("index", "late"), [(4, False), (5, True)])
+def test_the_last_part_of_the_run_follows_its_own_shares(
+    index: int, late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mix, "SHARD_ROWS", 2)
+    monkeypatch.setattr(mix, "words_of", lambda texts: WORDS)
+    monkeypatch.setattr(mix, "SHARES", {"fim": 1.0})
+    monkeypatch.setattr(mix, "LATE_SHARES", {"marked": 1.0})
+    tokenizer = tokens.train([TEXT] * 3)
+    prefix, suffix = (tokenizer.token_to_id(f"<|fim_{name}|>") for name in ("prefix", "suffix"))
+    ids, _ = mix.shard(mix.read(corpus_file(tmp_path), "train", 0), tokenizer, 0, index, 10)
+    joint = any(list(pair) == [prefix, suffix] for row in ids.tolist() for pair in itertools.pairwise(row))
+    assert joint is not late
+
+
+def test_late_tokens_count_from_the_part_of_the_planned_run(tmp_path: Path) -> None:
+    for index in (28, 99):  # a second session makes only the shards that it needs
+        (tmp_path / f"shard-{index:04}.npz").touch()
+    one = mix.SHARD_ROWS * mix.ROW
+    assert card.late_tokens(40 * one, tmp_path) == 0.0
+    assert card.late_tokens(85 * one, tmp_path) == pytest.approx((85 - 100 * mix.LATE_FROM) * one / 1e6)
 
 
 def test_special_tokens_are_qwens_in_order_at_the_end() -> None:

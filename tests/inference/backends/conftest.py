@@ -11,7 +11,7 @@ from inference.backends.scripted import ScriptedBackend
 from inference.models.catalogue import ModelFiles, load
 from tests.inference.weights import EMBEDDED, write_gguf
 
-SETTINGS = EngineSettings(n_ctx=512, n_cells=1024, max_sequences=4, chunk=64)
+SETTINGS = EngineSettings(n_ctx=512, n_cells=1024, max_sequences=4, chunk=64, exact=True)
 
 
 def history(tokens: tuple[int, ...]) -> int:

@@ -112,11 +112,11 @@ def test_activations_in_f32_have_rows_in_f32(tmp_path: Path) -> None:
     assert (found.row_bytes, found.weight_bytes) == (2 * 20_480, 400)
 
 
-@pytest.mark.parametrize("is_embedded", [True, False])
-def test_what_llama_cpp_measures(is_embedded: bool) -> None:
-    files = ModelFiles("embedded", "llama", EMBEDDED / "model.gguf", is_embedded)
-    backend = load(files, SETTINGS)
-    settings = replace(SETTINGS, exact=is_embedded)
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_llama_cpp_measures(exact: bool) -> None:
+    files = ModelFiles("embedded", "llama", EMBEDDED / "model.gguf", is_embedded=True)
+    settings = replace(SETTINGS, exact=exact)
+    backend = load(files, settings)
     check_measured(backend, of_gguf(files.path, read_header(files.path), settings), n_header=200_000)
 
 
