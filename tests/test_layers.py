@@ -60,6 +60,7 @@ DOORS = {
     "lsprotocol": ("qwen_lsp.lsp", "qwen_lsp.demo"),
     "pygls": ("qwen_lsp.lsp", "qwen_lsp.demo"),
     "httpx": ("qwen_lsp.engine", "qwen_lsp.doctor"),
+    "watchdog": ("qwen_lsp.index.watch",),
     "tree_sitter": (
         "qwen_lsp.index.grammars",
         "qwen_lsp.index.matches",

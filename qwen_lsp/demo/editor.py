@@ -43,7 +43,10 @@ class Editor:
         self._client = LanguageClient("qwen-lsp demo", __version__)
         self._listen()
         await self._client.start_io(sys.executable, "-P", "-m", "qwen_lsp", env=dict(os.environ))
-        options = {} if self.engine == "auto" else {"engine": self.engine}
+        # A folder that is gone in a minute is not worth an index in the user's cache.
+        options: dict[str, object] = {"index": {"enabled": False}}
+        if self.engine != "auto":
+            options["engine"] = self.engine
         result = await self._wait(
             self._client.initialize_async(
                 t.InitializeParams(

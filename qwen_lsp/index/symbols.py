@@ -155,7 +155,7 @@ def _definitions(text: str, found: Found, at: _At) -> tuple[Definition, ...]:
         while around and (last > around[-1][1] or (first, last) == around[-1][:2]):
             around.pop()
         name_start, name = _name(text, at(draft.name[0]), at(draft.name[1]))
-        place = _place(name, draft, around)
+        place = _place(name, draft, around) if name else None  # id=" " names nothing
         if place is None:
             continue
         kind, parent = place
@@ -210,6 +210,7 @@ def _name(text: str, start: int, end: int) -> tuple[int, str]:
     if name[0] in "\"'" or (name[0] == ":" and name[1:].isidentifier()):
         start, name = start + 1, name[1:].rstrip(name[0])
     if not name.isidentifier():
+        start += len(name) - len(name.lstrip())
         name = " ".join(name[:SIGNATURE_SOURCE_CHARS].split())[:SIGNATURE_CHARS]
     return start, name
 

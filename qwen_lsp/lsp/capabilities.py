@@ -29,6 +29,7 @@ class Client:
     applies_edits: bool = False
     progress: bool = False
     configuration: bool = False  # answers workspace/configuration
+    watches_files: bool = False  # can be asked to tell what changes on the disk
     inserts_as_is: bool = False  # can be told not to indent a completion again
 
 
@@ -48,6 +49,7 @@ def client_of(capabilities: t.ClientCapabilities) -> Client:
         applies_edits=bool(_at(capabilities, "workspace.apply_edit")),
         progress=bool(_at(capabilities, "window.work_done_progress")),
         configuration=bool(_at(capabilities, "workspace.configuration")),
+        watches_files=bool(_at(capabilities, "workspace.did_change_watched_files.dynamic_registration")),
         inserts_as_is=t.InsertTextMode.AsIs in modes,
     )
 

@@ -5,6 +5,7 @@ The only sender of notifications and requests. Decides nothing.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -78,6 +79,13 @@ class Editor:
         if result is None or result.applied:
             return None
         return result.failure_reason or "the editor did not say why"
+
+    async def watch_files(self) -> None:
+        """Ask to be told what changes on the disk; an editor that refuses leaves that to our own watching."""
+        options = t.DidChangeWatchedFilesRegistrationOptions(watchers=[t.FileSystemWatcher(glob_pattern="**/*")])
+        what = t.Registration("qwen/files", t.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+        with suppress(JsonRpcException):
+            await self._server.client_register_capability_async(t.RegistrationParams([what]))
 
     async def configuration(self) -> object:
         """The editor's settings for us; None where it has none."""

@@ -14,8 +14,9 @@ from qwen_lsp import __version__
 from qwen_lsp.engine.client import Engine, LocalEngine
 from qwen_lsp.features.actions import carry_out, offer
 from qwen_lsp.features.complete import complete
+from qwen_lsp.lsp import child
 from qwen_lsp.lsp.editor import Editor
-from qwen_lsp.lsp.handlers import actions, commands, completion, configuration, inline, lifecycle, sync
+from qwen_lsp.lsp.handlers import actions, commands, completion, configuration, files, inline, lifecycle, sync
 from qwen_lsp.lsp.protocol import Protocol
 from qwen_lsp.lsp.session import Features, Session
 from qwen_lsp.settings import Settings
@@ -29,6 +30,7 @@ HANDLERS: Mapping[str, Callable[..., Any]] = {
     t.SET_TRACE: lifecycle.set_trace,
     t.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: lifecycle.did_change_workspace_folders,
     t.WORKSPACE_DID_CHANGE_CONFIGURATION: configuration.did_change_configuration,
+    t.WORKSPACE_DID_CHANGE_WATCHED_FILES: files.did_change_watched_files,
     t.TEXT_DOCUMENT_DID_OPEN: sync.did_open,
     t.TEXT_DOCUMENT_DID_CHANGE: sync.did_change,
     t.TEXT_DOCUMENT_DID_SAVE: sync.did_save,
@@ -50,9 +52,9 @@ class Server(LanguageServer):
 
     protocol: Protocol
 
-    def __init__(self, engine_factory: Callable[[Settings], Engine], features: Features) -> None:
+    def __init__(self, engine_factory: Callable[[Settings], Engine], features: Features, launch: child.Launch) -> None:
         super().__init__(lifecycle.NAME, __version__, protocol_cls=Protocol, converter_factory=converter)
-        self.session = Session(Editor(self), features, engine_factory)
+        self.session = Session(Editor(self), features, engine_factory, launch)
         for method, handler in HANDLERS.items():
             self.feature(method)(partial(handler, self.session))
 
@@ -63,11 +65,15 @@ class Server(LanguageServer):
             self.protocol.refuse_unreadable()
 
 
-def make_server(engine_factory: Callable[[Settings], Engine] = LocalEngine, features: Features = FEATURES) -> Server:
+def make_server(
+    engine_factory: Callable[[Settings], Engine] = LocalEngine,
+    features: Features = FEATURES,
+    launch: child.Launch = child.start,
+) -> Server:
     """A server for one editor. Nothing runs before the editor says `initialize`."""
     # pygls logs whole messages at INFO and with exceptions; ours hold source text.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
-    return Server(engine_factory, features)
+    return Server(engine_factory, features, launch)
 
 
 def serve(server: Server, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> int:

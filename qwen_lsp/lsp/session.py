@@ -6,7 +6,7 @@ on the event loop. Knows no LSP type and no prompt.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,8 +20,10 @@ from qwen_lsp.features.complete import Completion, Nothing
 from qwen_lsp.features.ledger import compacted, turned, warm, worn_at
 from qwen_lsp.features.recent import Recent
 from qwen_lsp.lsp.capabilities import Client
+from qwen_lsp.lsp.child import Launch
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.flight import LatestWins
+from qwen_lsp.lsp.indexing import Indexing, Located
 from qwen_lsp.lsp.status import Status
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.settings import Settings
@@ -43,7 +45,9 @@ class Features:
 class Session:
     """One editor window."""
 
-    def __init__(self, editor: Editor, features: Features, engine_factory: Callable[[Settings], Engine]) -> None:
+    def __init__(
+        self, editor: Editor, features: Features, engine_factory: Callable[[Settings], Engine], launch: Launch
+    ) -> None:
         self.editor = editor
         self.features = features
         self.client = Client()
@@ -52,6 +56,9 @@ class Session:
         self.settings = Settings()
         self._engine_factory = engine_factory
         self._engine: Engine | None = None
+        self._launch = launch
+        self._indexes = False  # from `initialized` on
+        self._indexing: Indexing | None = None
         self._documents: dict[str, Document] = {}
         self._recent: list[str] = []  # most recent first
         self._roots: tuple[Path, ...] = ()
@@ -83,18 +90,26 @@ class Session:
         """The open document as it is now."""
         return self._documents.get(uri)
 
+    def open_documents(self) -> Mapping[str, Document]:
+        """What is open now, by URI; it changes as the session does."""
+        return self._documents
+
     def put(self, document: Document) -> None:
         """A document was opened or changed."""
         self._documents[document.uri] = document
         if self._recent[:1] != [document.uri]:
             self._recent = [document.uri, *(uri for uri in self._recent if uri != document.uri)]
         self._changed()
+        if self._indexing is not None:
+            self._indexing.changed(document.uri)
 
     def drop(self, uri: str) -> None:
         """A document was closed."""
         if self._documents.pop(uri, None) is not None:
             self._recent.remove(uri)
             self._changed()
+            if self._indexing is not None:
+                self._indexing.closed(uri)
 
     def set_roots(self, roots: tuple[Path, ...], *options: object) -> None:
         """The workspace's folders changed, and with them their settings files; `options` as in `configure`."""
@@ -113,6 +128,7 @@ class Session:
         self.recent = Recent()
         self._changed()
         self.status.problems(problems)
+        self._index_roots()
         if not engine_stays and self._engine is not None:
             old, self._engine = self._engine, None
             self.spawn(old.close())
@@ -156,6 +172,34 @@ class Session:
         except EngineError as error:
             self.status.failed("start", "", error)
 
+    def start_index(self) -> None:
+        """Begin to know the workspace's folders."""
+        self._indexes = True
+        self._index_roots()
+
+    def index(self, uri: str) -> Located | None:
+        """What is known around a document, as it is now; None without an index. To be used in a `with`."""
+        return self._indexing.at(uri) if self._indexing is not None else None
+
+    def hint(self, paths: Iterable[Path]) -> None:
+        """These files may have changed on the disk."""
+        if self._indexing is not None:
+            self._indexing.hint(paths)
+
+    def _index_roots(self) -> None:
+        """Index what is to be indexed now, and nothing else."""
+        wanted = self._roots if self._indexes and self.settings.index_enabled else ()
+        roots = tuple(root for root in wanted if root.is_dir())
+        old = self._indexing
+        if roots == (old.roots if old is not None else ()):
+            return
+        if old is not None:
+            old.stop()
+        self._indexing = None
+        if roots:
+            self._indexing = Indexing(roots, self.open_documents, self.status.index, self._launch)
+            self.spawn(self._indexing.run())
+
     async def until(self, settled: Callable[[Mapping[str, Document]], bool], timeout_s: float) -> bool:
         """Wait until the documents are as `settled` wants them; False when the time is over."""
         event = asyncio.Event()
@@ -180,6 +224,7 @@ class Session:
     async def close(self) -> None:
         """Cancel what runs and let go of the engine."""
         self.flight.cancel_all()
+        self._indexes = False
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -38,12 +38,14 @@ class Status:
 
     def __init__(self, editor: Editor, spawn: Spawn) -> None:
         self._editor = editor
-        self.progress = LoadProgress(editor, spawn)
+        self.progress = LoadProgress(editor, spawn, "start")
+        self.index_progress = LoadProgress(editor, spawn, "index")
         self._answers: deque[Answer] = deque(maxlen=ANSWERS_KEPT)
         self._told_settings: set[str] = set()
         self._told: set[str] = set()  # failure kinds that the user has been shown since the engine last was ready
         self._engine = EngineState("off")
         self._reason = ""
+        self._index = ""
         self._last_sent: dict[str, Any] = {}
         self._ids = count(1)
         self._offers: deque[str] = deque(maxlen=OFFERS_KEPT)
@@ -62,6 +64,15 @@ class Status:
         self._send()
         if state.kind == "failed":
             self._tell("engine_failed", state.detail)
+
+    def index(self, text: str, working: bool) -> None:
+        """How far the index is. `working`: it takes long enough for a display."""
+        self._index = text
+        if working:
+            self.index_progress.show(text)
+        else:
+            self.index_progress.finish(text)
+        self._send()
 
     def failed(self, feature: str, uri: str, error: QwenError) -> None:
         """A feature ended with an error: a reason, and one message for the user per kind."""
@@ -121,7 +132,13 @@ class Status:
 
     def _send(self) -> None:
         state = self._engine
-        params = {"state": state.kind, "detail": state.detail, "model": state.model, "reason": self._reason}
+        params = {
+            "state": state.kind,
+            "detail": state.detail,
+            "model": state.model,
+            "reason": self._reason,
+            "index": self._index,
+        }
         if params != self._last_sent:
             self._last_sent = params
             self._editor.status(params)
@@ -135,9 +152,10 @@ class LoadProgress:
     """One progress display from the first word of a start to its end. Before the editor allows it, only the
     newest line is kept."""
 
-    def __init__(self, editor: Editor, spawn: Spawn) -> None:
+    def __init__(self, editor: Editor, spawn: Spawn, name: str) -> None:
         self._editor = editor
         self._spawn = spawn
+        self._name = name
         self._numbers = count(1)
         self.wanted = False  # whether the client has progress displays at all
         self._token: str | None = None
@@ -150,7 +168,7 @@ class LoadProgress:
         if not self.wanted:
             return
         if self._token is None:
-            self._token = f"qwen/start/{next(self._numbers)}"
+            self._token = f"qwen/{self._name}/{next(self._numbers)}"
             self._spawn(self._begin(self._token))
         elif self._begun:
             self._editor.report_progress(self._token, detail)

@@ -1,14 +1,20 @@
 """The command line: usage, exit codes, what goes to stdout. No daemon runs: its commands are replaced."""
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qwen_lsp import __version__, cli, doctor
 from qwen_lsp.doctor import Check, Failed
+from qwen_lsp.index.database import index_folder, store_folder
+from qwen_lsp.index.locks import locked
+from qwen_lsp.index.rules import Skipped
+from qwen_lsp.index.scan import FileStat, Folder, walk
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +39,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nope"], ["demo", "/nowhere"], ["doctor", "--file", "/nowhere"], ["demo", "--engine", "gpt"], ["status", "x"]],
+    [
+        ["nope"],
+        ["demo", "/nowhere"],
+        ["index", "/nowhere"],
+        ["context", "/nowhere:1:1"],
+        ["context", __file__],
+        ["context", f"{__file__}:0:1"],
+        ["doctor", "--file", "/nowhere"],
+        ["demo", "--engine", "gpt"],
+        ["status", "x"],
+    ],
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -81,6 +97,84 @@ def test_doctor_loads_no_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_a_file_that_does_not_count_is_told_with_its_rule_and_not_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine is not started for it either: that check fails before."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text("# made\nbuild/\n")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "a.py").write_text("x = 1\n")
+    (tmp_path / "b.py").write_text("x = 1\n")
+    (told, *_, completion) = doctor.checks(tmp_path / "build" / "a.py")
+    for check in (told, completion):
+        with pytest.raises(Failed, match=r"^ignored \(\.gitignore:2: build/\)$"):
+            check.run()
+    assert doctor.checks(tmp_path / "b.py")[0].run() == f"counts in {tmp_path}"
+
+
+def test_index_says_what_it_found_and_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "w"
+    (root / "sub").mkdir(parents=True)
+    (root / "a.py").write_text("def f(): pass\n")
+    (root / "sub" / "b.go").write_text("package b\nfunc g() {}\n")
+    (root / ".env").write_text("KEY=1\n")
+    (root / "c.py").write_bytes(b"a\0")
+    assert cli.main(["index", str(root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{root}: 2 files, 2 definitions, 0.0 MB of text;")
+    assert lines[1:3] == ["languages: go 1, python 1", "left out: secret 1, binary 1"]
+    assert lines[3].startswith("read 3 of 3 files, extracted 2, forgot 0; ")
+    assert cli.main(["index", str(root), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["folder"], shown["n_files"], shown["is_complete"]) == (str(root), 2, True)
+    assert shown["skipped"] == {"secret": 1, "binary": 1}
+
+
+def test_index_leaves_a_scan_of_another_process_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "w").mkdir()
+    folder = store_folder(tmp_path / "w", index_folder())
+    folder.mkdir(parents=True, mode=0o700)
+    with locked(folder / "scan.lock"):
+        assert cli.main(["index", str(tmp_path / "w")]) == 1
+    assert capsys.readouterr().err == "qwen-lsp: another process is indexing this repository\n"
+
+
+def test_ctrl_c_stops_an_index_that_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "a.py").write_text("def f(): pass\n")
+
+    def interrupted(top: Folder) -> Iterator[FileStat | Skipped]:
+        signal.raise_signal(signal.SIGINT)
+        yield from walk(top)
+
+    before = signal.getsignal(signal.SIGINT)  # a shell's background jobs start with it ignored
+    monkeypatch.setattr("qwen_lsp.index.build.walk", interrupted)
+    assert cli.main(["index", str(tmp_path / "w")]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert signal.getsignal(signal.SIGINT) is before
+    monkeypatch.undo()
+    monkeypatch.setenv("QWEN_LSP_HOME", str(tmp_path))
+    assert cli.main(["index", str(tmp_path / "w")]) == 0
+
+
+def test_context_says_what_a_prompt_would_hold_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "w"
+    (root / ".git").mkdir(parents=True)
+    (root / "cart.py").write_text("class Cart:\n    def total(self): return 1\n")
+    (root / "app.py").write_text("from cart import Cart\n\nprint(Cart())\n")
+    assert cli.main(["context", f"{root / 'app.py'}:3:7", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["folder"], [item["name"] for item in shown["items"]]) == (str(root), ["Cart", "total"])
+    assert shown["items"][0]["evidence"]["import"] == 1.0
+    assert cli.main(["context", f"{root / 'app.py'}:3:7", "--tokens", "50"]) == 0
+    title, *rows = capsys.readouterr().out.splitlines()
+    assert title.startswith(f"2 symbols of 1 files of {root}, about ") and title.endswith(" of 50 tokens")
+    assert len(rows) == 2 and "Cart" in rows[0] and "import 1.00" in rows[0]
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 1), (2, 1)])

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 def initialize(session: Session, params: t.InitializeParams) -> t.InitializeResult:
     """Learn what the client can do, read the settings, answer what we can do."""
     session.client = client_of(params.capabilities)
-    session.status.progress.wanted = session.client.progress
+    for progress in (session.status.progress, session.status.index_progress):
+        progress.wanted = session.client.progress
     session.editor.tracing = params.trace not in (None, t.TraceValue.Off)
     session.set_roots(convert.roots(params), params.initialization_options)
     client = params.client_info.name if params.client_info else "unnamed client"
@@ -29,8 +30,11 @@ def initialize(session: Session, params: t.InitializeParams) -> t.InitializeResu
 
 
 async def initialized(session: Session, params: t.InitializedParams) -> None:
-    """From here on we may talk: load the model, ask for settings."""
+    """From here on we may talk: load the model, read the folders, ask for settings."""
     session.start_engine()
+    session.start_index()
+    if session.client.watches_files and session.snapshot().roots:
+        session.spawn(session.editor.watch_files())
     await pull(session)
 
 

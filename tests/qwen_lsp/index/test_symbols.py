@@ -171,6 +171,8 @@ PIECES = st.sampled_from([piece.encode() for piece in SIGNS + WORDS] + [b"\xff",
 @given(st.sampled_from(LANGUAGES), st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=30).map(b"".join)))
 @example(row("python"), b"\0" * 100)
 @example(row("python"), "\ud800def f(): pass".encode("utf-8", "surrogatepass"))
+@example(row("html"), b'<p id="\n first ">')
+@example(row("html"), b'<p id=" ">')
 def test_any_bytes(language: Language, source: bytes) -> None:
     check_laws(source, language)
 

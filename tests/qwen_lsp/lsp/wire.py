@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,28 @@ class FakeEngine:
 
     def generate(self, request: Any) -> Any:
         raise AssertionError("no feature of these tests asks the engine")
+
+
+class FakeChild:
+    """A program that says what a test puts into `says`, and ends with an exception in there."""
+
+    def __init__(self, module: str, arguments: Sequence[str]) -> None:
+        self.module, self.arguments = module.rpartition(".")[2], list(arguments)
+        self.heard: asyncio.Queue[Any] = asyncio.Queue()
+        self.says: asyncio.Queue[Any] = asyncio.Queue()
+        self.closed = False
+
+    def send(self, value: object) -> None:
+        self.heard.put_nowait(value)
+
+    async def receive(self) -> object:
+        value = await self.says.get()
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 class Script:
@@ -119,7 +141,8 @@ class Wire:
     def __init__(self, script: Script | None = None) -> None:
         self.script = script or Script()
         self.engines: list[FakeEngine] = []
-        self.server = make_server(self._engine, self.script.features())
+        self.children: list[FakeChild] = []
+        self.server = make_server(self._engine, self.script.features(), self._launch)
         self.server.protocol.set_writer(self, include_headers=False)
         self.answers: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         self.heard: list[dict[str, Any]] = []  # notifications and requests of the server
@@ -130,6 +153,11 @@ class Wire:
     def _engine(self, settings: Any) -> Any:
         self.engines.append(FakeEngine())
         return self.engines[-1]
+
+    async def _launch(self, module: str, arguments: Sequence[str]) -> FakeChild:
+        self.children.append(FakeChild(module, arguments))
+        self._news.set()
+        return self.children[-1]
 
     def write(self, data: bytes) -> None:
         message = json.loads(data)

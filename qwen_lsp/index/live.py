@@ -1,0 +1,52 @@
+"""Symbols of open buffers: `python -m qwen_lsp.index.live`. One frame in, one frame out, until stdin ends.
+
+A process of its own, because the parser keeps the interpreter to itself; beside the indexer's, because a buffer must
+not wait for a scan. Judges a buffer as the scan judges files: what does not count has no symbols. Knows no editor.
+"""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qwen_lsp.index import frames
+from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.rules import bytes_rule, data_rule
+from qwen_lsp.index.scan import why
+from qwen_lsp.index.symbols import FileSymbols, extract
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """The text of the file `path` below `root`, as its editor has it."""
+
+    root: Path
+    path: str
+    text: str = field(repr=False)
+
+
+def symbols_of(buffer: Buffer) -> FileSymbols | None:
+    """What the buffer holds; None if the file does not count."""
+    source = buffer.text.encode("utf-8", "replace")
+    if data_rule(buffer.path) or bytes_rule(source) or why(buffer.root, buffer.root / buffer.path):
+        return None
+    return extract(source, language_of(buffer.path, buffer.text.split("\n", 1)[0]))
+
+
+def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the window, which closes our stdin
+    stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            buffer = frames.read(sys.stdin.buffer)
+            frames.write(stdout, symbols_of(buffer) if isinstance(buffer, Buffer) else None)
+    return 0
+
+
+if __name__ == "__main__":
+    from qwen_lsp.index.live import main as begin  # see indexer.py
+
+    sys.exit(begin())
