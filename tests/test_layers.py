@@ -20,6 +20,7 @@ LAYERS = {
         "features",
         "lsp",
         "doctor",
+        "eval",
         "demo",
         "cli",
         "__main__",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 TIMEOUT_S = 10.0
 # With these, an editor that git has started would make git answer for another repository.
-_PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 
 
 def repository_top(folder: Path) -> Path | None:
@@ -28,7 +28,7 @@ def settings(folder: Path) -> tuple[bool, Path]:
     base = os.environ.get("XDG_CONFIG_HOME")
     ignore_case, excludes = False, (Path(base) if base else Path.home() / ".config") / "git" / "ignore"
     command = ["git", "config", "-z", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"]
-    environ = {key: value for key, value in os.environ.items() if key not in _PLACES}
+    environ = {key: value for key, value in os.environ.items() if key not in PLACES}
     try:
         done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):

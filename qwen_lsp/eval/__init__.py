@@ -1,0 +1,1 @@
+"""How good are these suggestions on this code? Holes cut from a repository's own history, asked, scored, compared."""
