@@ -1,0 +1,18 @@
+"""Real editors, headless. One that is not installed is skipped, and never in silence."""
+
+from _pytest.terminal import TerminalReporter
+
+from tests.e2e.editors.places import EDITORS, editor
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say in the summary which editors no test was run in."""
+    ran = [report for reports in terminalreporter.stats.values() for report in reports if hasattr(report, "nodeid")]
+    if not any("tests/e2e/editors/" in report.nodeid for report in ran):
+        return
+    missing = [name for name in EDITORS if editor(name) is None]
+    if missing:
+        terminalreporter.section("EDITORS NOT TESTED", sep="!", red=True, bold=True)
+        parts = sorted({EDITORS[name][0] for name in missing})
+        names, command = ", ".join(missing), "scripts/install-editors " + " ".join(parts)
+        terminalreporter.write_line(f"not installed, so their tests were skipped: {names}. To have them: {command}")

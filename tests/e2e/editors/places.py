@@ -1,0 +1,38 @@
+"""Where `scripts/install-editors` puts the editors. Knows of none how it is driven."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+# An editor: the part of scripts/install-editors that has it, and its program in there ("": the folder itself).
+EDITORS: Mapping[str, tuple[str, str]] = {
+    "nvim": ("debian", "bin/nvim"),
+    "hx": ("debian", "bin/hx"),
+    "tmux": ("debian", "bin/tmux"),
+    "vscode": ("vscode", ""),
+}
+
+
+def folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Outside the checkout: one installation serves all of them."""
+    named, cache = environ.get("QWEN_LSP_EDITORS"), environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(named)
+    return (Path(cache) if cache else Path.home() / ".cache") / "qwen-lsp-editors"
+
+
+def editor(name: str) -> Path | None:
+    """The editor's program, if its part is completely installed."""
+    part, program = EDITORS[name]
+    home = folder() / part
+    return home / program if (home / ".complete").exists() else None
+
+
+def need(name: str) -> Path:
+    """The editor's program; without it the test is skipped, and conftest.py tells so at the end of the run."""
+    found = editor(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed: run scripts/install-editors {EDITORS[name][0]}")
+    return found

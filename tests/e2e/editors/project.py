@@ -1,0 +1,89 @@
+"""The project that every editor opens, and what the scripted engine says there. Knows no editor.
+
+Three modules that each hold the same constant, so that a refactor has something to do in all of them and a new file to
+make; and one file with emoji and CRLF. The answers are for the machinery: they say nothing about a model.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+STOCK = '''"""What is in the shop."""
+
+TAX_PERCENT = 19
+
+
+class Stock:
+    """Items by name."""
+
+    def __init__(self):
+        self.items = {}
+
+    def add(self, name, quantity=1):
+        self.items[name] = self.items.get(name, 0) + quantity
+        return self.items[name]
+
+    def is_empty(self):
+        pass
+
+    def total(self, prices):
+'''
+ORDERS = '''"""What was ordered."""
+
+TAX_PERCENT = 19
+
+
+def gross(net):
+    return net * (100 + TAX_PERCENT) / 100
+'''
+REPORT = '''"""What is printed."""
+
+TAX_PERCENT = 19
+
+
+def header():
+    return f"all prices with {TAX_PERCENT} % tax"
+'''
+BASKET = """# 🧺 größe, 数量
+def label(name):
+    return "🧺 " + name
+
+
+def price(name):
+    cost = 3  # 🪙
+""".replace("\n", "\r\n")
+
+# What is said at the end of `total` in STOCK, at the end of `price` in BASKET, and for the body of `is_empty`.
+TOTAL = "        taxed = sum(prices[name] * n for name, n in self.items.items())\n        return round(taxed, 2)"
+PRICE = "    return cost * len(name)  # 💶"
+IS_EMPTY = "return not self.items"
+
+FILES = {"shop/stock.py": STOCK, "shop/orders.py": ORDERS, "shop/report.py": REPORT, "shop/basket.py": BASKET}
+
+
+def make(folder: Path) -> Path:
+    """The project as a git repository below `folder`; its root."""
+    root = folder / "project"
+    for name, text in FILES.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True, timeout=30)
+    return root
+
+
+def scripted(path: Path) -> Path:
+    """The scripted engine's answers, for `model`; the first row that fits the prompt answers."""
+    rows = [
+        {"when": ["def total(self, prices):"], "say": TOTAL},
+        {"when": ["def price(name):"], "say": PRICE},
+    ]
+    path.write_text(json.dumps(rows), "utf-8")
+    return path
+
+
+def settings(home: Path) -> None:
+    """The user's settings in `QWEN_LSP_HOME`: the scripted engine with the answers above."""
+    answers = scripted(home / "answers.json")
+    lines = ['engine = "scripted"', f"model = {json.dumps(str(answers))}", "completion.debounce_ms = 0"]
+    (home / "qwen-lsp.toml").write_text("\n".join(lines) + "\n", "utf-8")
