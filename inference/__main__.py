@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from inference.backends.base import Backend, EngineSettings, ModelInfo
+from inference.backends.replies import Told, read
 from inference.backends.scripted import ScriptedBackend
 from inference.hardware import machine
 from inference.lifecycle import control, launch
@@ -27,6 +28,7 @@ from inference.runner import CHUNK
 from inference.saved import SavedPrefixes
 
 SCRIPTED_TOKEN_S = 0.001  # a test that ends a job must find it running
+SCRIPTED_CTX = 1 << 20  # its tokens are bytes: a prompt that others take has four times as many
 SAVED_BYTES = 4 << 30  # on disk: a trunk of 32k tokens of the real model is 0.7 GiB
 IDLE_EXIT_S = 600.0  # a window's reload must not reload the model
 ENGINES = ("mlx", "llama", "scripted")  # the last one for tests
@@ -113,7 +115,7 @@ def _identity(options: argparse.Namespace) -> Identity:
 def _backend(identity: Identity) -> Backend:
     """The model in memory; runs on the thread that will own it."""
     if identity.engine == "scripted":
-        return ScriptedBackend(_scripted, _settings(identity.n_ctx))
+        return _scripted(identity)
     files = resolve(identity.model, identity.engine)
     return load_planned(files, identity.n_ctx, EngineSettings(chunk=CHUNK), machine())
 
@@ -126,7 +128,16 @@ def _saved(identity: Identity, info: ModelInfo, folders: Home) -> SavedPrefixes 
     return SavedPrefixes(folders.cache / "prefixes", f"{weights} {info.state_format}", SAVED_BYTES)
 
 
-def _scripted(tokens: tuple[int, ...]) -> int:
+def _scripted(identity: Identity) -> Backend:
+    """The test engine: what a named .json file tells it to say, else the alphabet."""
+    if not identity.model.endswith(".json"):
+        return ScriptedBackend(_alphabet, _settings(identity.n_ctx))
+    path = Path(identity.model)
+    read(path)  # what is no file of answers is said at once
+    return ScriptedBackend(Told(path), _settings(identity.n_ctx or SCRIPTED_CTX))
+
+
+def _alphabet(tokens: tuple[int, ...]) -> int:
     """What the test engine says: the alphabet, over and over, no faster than a small model would."""
     time.sleep(SCRIPTED_TOKEN_S)
     return ord("a") + len(tokens) % 26

@@ -4,12 +4,14 @@ No model, no randomness, no time: a test that needs an order of events hands in 
 Attention rows are counted as a real engine counts them, shared ones once.
 """
 
+import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
+from inference.backends.replies import Reply, Told
 from inference.backends.sequences import Sequences, allowed, drawn_along, outcome
 from inference.errors import EngineError, ModelBroken, QueueFull
 from inference.generation import Constraint, Sampling
@@ -27,6 +29,12 @@ _CONTROL = (
     "<|fim_pad|>",
     "<|repo_name|>",
     "<|file_sep|>",
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_response>",
+    "</tool_response>",
 )
 CONTROL_IDS = {text: 256 + i for i, text in enumerate(_CONTROL)}
 _END_IDS = frozenset(CONTROL_IDS[text] for text in ("<|endoftext|>", "<|im_end|>", "<|fim_pad|>"))
@@ -101,16 +109,34 @@ class _Row:
     token: int
 
 
+class _Answer:
+    """A reply as tokens, all of it text; the first one stands at `begins` of its sequence."""
+
+    def __init__(self, begins: int, reply: Reply) -> None:
+        self.begins = begins
+        self.tokens = ByteTokenizer().encode(reply.say, parse_special=False)
+        self.pause_s = reply.token_ms / 1000
+
+
+def _text(tokens: tuple[int, ...]) -> str:
+    """A prompt to read, control tokens by their names."""
+    pieces = (bytes([token]) if token < 256 else _CONTROL[token - 256].encode() for token in tokens)
+    return b"".join(pieces).decode("utf-8", "replace")
+
+
 class ScriptedBackend:
     """Holds token ids where a real engine holds state."""
 
-    def __init__(self, script: Script, settings: EngineSettings | None = None, hook: Hook = lambda _name: None) -> None:
+    def __init__(
+        self, script: Script | Told, settings: EngineSettings | None = None, hook: Hook = lambda _name: None
+    ) -> None:
         settings = settings or EngineSettings()
         self.tokenizer: Tokenizer = ByteTokenizer()
         self.calls = Calls()
         self._script = script
         self._hook = hook
         self._rows: dict[int, list[_Row]] = {}
+        self._answers: dict[int, _Answer] = {}  # of sequences that are in the middle of one
         self.info = ModelInfo(
             name="scripted",
             engine="scripted",
@@ -135,6 +161,7 @@ class ScriptedBackend:
     def close(self, seq: int) -> None:
         self.calls.closes += 1
         self._sequences.close(seq)
+        self._answers.pop(seq, None)
         del self._rows[seq]
 
     @property
@@ -142,6 +169,7 @@ class ScriptedBackend:
         return sum(self.calls.evaluated)
 
     def evaluate(self, seq: int, tokens: Sequence[int]) -> None:
+        self._answers.pop(seq, None)
         self._append(seq, tokens)
         self._sequences.grew(seq, len(tokens))
 
@@ -159,6 +187,8 @@ class ScriptedBackend:
             self._rows[seq] += map(_Row, added)
 
     def _check_room(self, n_tokens: int) -> None:
+        if sum(map(len, self._rows.values())) + n_tokens <= self.info.n_cells:
+            return  # also if none were shared
         held = len({row for rows in self._rows.values() for row in rows})
         if held + n_tokens > self.info.n_cells:
             raise QueueFull(f"no room for {n_tokens} more tokens in {self.info.n_cells} rows")
@@ -168,15 +198,14 @@ class ScriptedBackend:
 
     def sample(self, seq: int, sampler: Constraint | None) -> int:
         self._sequences.check_logits(seq)
-        return self._say(self._tokens(seq), sampler)
+        return self._say(seq, len(self._rows[seq]), sampler)
 
     def step(self, seq: int, token: int, draft: Sequence[int], sampler: Constraint | None) -> tuple[int, ...]:
         """A miss costs nothing here: there is no state to go back to."""
         draft = allowed(draft, sampler)
         self._append(seq, (token, *draft))
-        tokens = self._tokens(seq)
-        n_before = len(tokens) - len(draft)
-        drawn = drawn_along(draft, lambda n: self._say(tokens[: n_before + n], sampler))
+        n_before = len(self._rows[seq]) - len(draft)
+        drawn = drawn_along(draft, lambda n: self._say(seq, n_before + n, sampler))
         del self._rows[seq][n_before + len(drawn) - 1 :]
         self._sequences.drew(seq, len(drawn))
         return drawn
@@ -188,18 +217,31 @@ class ScriptedBackend:
         self._pass({step.seq: (step.token,) for step in steps})
         for step in steps:
             self._sequences.drew(step.seq, 1)
-        return [outcome(partial(self._say, self._tokens(step.seq), step.sampler)) for step in steps]
+        return [outcome(partial(self._say, step.seq, len(self._rows[step.seq]), step.sampler)) for step in steps]
 
-    def _say(self, tokens: tuple[int, ...], constraint: Constraint | None) -> int:
-        """What the script says; where the constraint forbids that, the smallest id that it allows."""
+    def _say(self, seq: int, n_tokens: int, constraint: Constraint | None) -> int:
+        """What the script says after `n_tokens`; where the constraint forbids that, the smallest id that it allows."""
         self._hook("sample")
         self.calls.samples += 1
-        token = self._script(tokens)
+        token = self._next(seq, n_tokens)
         if constraint is not None:
             mask = constraint.mask()
             token = token if mask[token] else next(i for i, may in enumerate(mask) if may)
             constraint.accept(token)
         return token
+
+    def _next(self, seq: int, n_tokens: int) -> int:
+        """Of an answer from a file the token at this place, whatever stood before it; then the end."""
+        if not isinstance(self._script, Told):
+            return self._script(self._tokens(seq)[:n_tokens])
+        answer = self._answers.get(seq)
+        if answer is None:
+            answer = _Answer(n_tokens, self._script.reply(_text(self._tokens(seq)[:n_tokens])))
+            self._answers[seq] = answer
+        if answer.pause_s:
+            time.sleep(answer.pause_s)
+        at = n_tokens - answer.begins
+        return answer.tokens[at] if at < len(answer.tokens) else CONTROL_IDS["<|im_end|>"]
 
     def snapshot(self, seq: int) -> Snapshot:
         self.calls.snapshots += 1
@@ -209,6 +251,7 @@ class ScriptedBackend:
     def restore(self, seq: int, snapshot: Snapshot) -> None:
         self.calls.restores += 1
         self._check_origin(seq, snapshot)
+        self._answers.pop(seq, None)
         del self._rows[seq][snapshot.n_tokens :]
         self._sequences.cut(seq, snapshot)
 

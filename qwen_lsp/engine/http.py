@@ -10,11 +10,12 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx
 
+from qwen_lsp.engine.grammars import Grammar, wire
 from qwen_lsp.engine.tokens import TokenCache
 from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused, EngineSuperseded
 from qwen_lsp.prompt.segments import Control, Prompt, Segment
@@ -33,12 +34,18 @@ Priority = Literal["typing", "action", "refactor", "warm-up"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation, greedy. Of the window's requests with the same `latest_of` only the newest is answered."""
+    """One generation, greedy. Of the window's requests with the same `latest_of` only the newest is answered.
+
+    `prediction`: what the answer will largely repeat, which costs next to nothing then. `grammar`: the form it must
+    have; a server may not know that, so what comes is checked all the same.
+    """
 
     prompt: Prompt
     max_tokens: int
     priority: Priority
     latest_of: str = ""
+    prediction: str = field(default="", repr=False)
+    grammar: Grammar | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ class Daemon:
 
     async def _answer(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
         ids, marks = await self._ids(request.prompt)
-        body = {
+        body: dict[str, Any] = {
             "model": self._model,
             "prompt": ids,
             "cache_marks": marks,
@@ -133,6 +140,10 @@ class Daemon:
             "stream": True,
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
+        if request.prediction:
+            body["prediction"] = {"type": "content", "content": request.prediction}
+        if request.grammar is not None:
+            body["grammar"] = wire(request.grammar)
         begun = time.perf_counter()
         yield Usage(len(ids), None, 0, None, 0.0)
         async with self._client.stream("POST", "/v1/completions", json=body) as answer:

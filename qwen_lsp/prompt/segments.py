@@ -5,6 +5,7 @@ tokens disabled: a file that contains `<|im_end|>` is text.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,32 @@ class Control:
 Segment = Text | Control
 
 
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What somebody said. Control tokens in it come from a layout."""
+
+    role: Role
+    parts: tuple[Segment, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(part.token if isinstance(part, Control) else part.text for part in self.parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """Segments in order.
 
     `marks` are numbers of segments, ascending: what stands after the first `mark` segments changes more often
     than they do. `stop` are strings that end the answer, `stop_controls` the control tokens that do.
+    `turns`: the same as a chat, for servers with their own template; a last one of the assistant's begins the answer.
     """
 
     segments: tuple[Segment, ...]
     marks: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
     stop_controls: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()

@@ -16,6 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
@@ -122,6 +123,18 @@ def test_simultaneous_starts_give_one_daemon(box: Box) -> None:
     assert (daemon["tokens_evaluated"], daemon["tokens_reused"]) == (0, 0)
     assert box.find() == daemon["address"]
     assert [each["pid"] for each in box.status()] == [daemon["pid"]]
+
+
+def test_a_scripted_daemon_says_what_its_file_tells_it_to(box: Box, tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps([{"when": ["two", "three"], "say": "five"}, {"when": ["two"], "say": "2"}]), "utf-8")
+    socket_path = box.start("--model", str(path)).removeprefix("unix:")
+    with httpx.Client(transport=httpx.HTTPTransport(uds=socket_path), base_url="http://daemon") as client:
+        for prompt, answer in (("two and three", "five"), ("two", "2"), ("one", "")):
+            said = client.post("/v1/completions", json={"prompt": prompt, "max_tokens": 99, "temperature": 0}).json()
+            assert said["choices"][0]["text"] == answer
+    _, err = box.run("start", "--engine", "scripted", "--model", str(tmp_path / "none.json"), code=1)
+    assert "is no list of scripted answers" in err
 
 
 def test_a_killed_daemon_is_replaced(box: Box) -> None:

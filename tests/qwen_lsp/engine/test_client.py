@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qwen_lsp.engine import http
 from qwen_lsp.engine.client import EngineState, LocalEngine, Piece, Request, Usage
+from qwen_lsp.engine.grammars import EditBlocks, Grammar, JsonSchema, Lark
 from qwen_lsp.engine.launch import Progress
 from qwen_lsp.errors import EngineBusy, EngineError, EngineLost, EngineMissing, EngineRefused, EngineSuperseded
 from qwen_lsp.prompt.segments import Control, Prompt, Text
@@ -89,6 +91,26 @@ async def test_the_prompt_travels_as_ids_with_marks_at_segment_borders(engine: L
     assert body["stop"] == ["\n"] and body["stop_token_ids"] == [4]
     assert (body["temperature"], body["priority"], body["max_tokens"], body["model"]) == (0, "typing", 32, "tiny")
     assert body["stream"] is True and body["user"] == http.WINDOW and body["latest_of"] == "inline"
+
+
+@pytest.mark.parametrize(
+    ("grammar", "sent"),
+    [
+        (None, None),
+        (EditBlocks({"a.py": "x\n"}, 3), {"type": "edit_blocks", "files": {"a.py": "x\n"}, "max_blocks": 3}),
+        (Lark('start: "a"'), {"type": "lark", "grammar": 'start: "a"'}),
+        (JsonSchema('{"type": "object"}'), {"type": "json_schema", "schema": {"type": "object"}}),
+    ],
+)
+async def test_a_prediction_and_a_form_travel_along(
+    engine: LocalEngine, daemon: FakeDaemon, grammar: Grammar | None, sent: object
+) -> None:
+    async with aclosing(engine.generate(replace(REQUEST, prediction="1 + 2", grammar=grammar))) as items:
+        assert [item async for item in items]
+    (body,) = daemon.asked
+    assert body["prediction"] == {"type": "content", "content": "1 + 2"} and body.get("grammar") == sent
+    await ask(engine)
+    assert "prediction" not in daemon.asked[1] and "grammar" not in daemon.asked[1]
 
 
 async def test_users_text_is_never_parsed_for_control_tokens(engine: LocalEngine, daemon: FakeDaemon) -> None:
