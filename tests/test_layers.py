@@ -69,6 +69,7 @@ DOORS = {
         "qwen_lsp.post.syntax",
         "qwen_lsp.features.stubs",
     ),
+    "matplotlib": ("qwen_lsp.eval.plots",),
     "mlx": ("inference.backends.mlx", "inference.backends.mlx_scan", "inference.backends.mlx_rows"),
     "mlx_lm": ("inference.backends.mlx", "inference.backends.mlx_scan", "inference.backends.mlx_rows"),
     "cyllama": ("inference.backends.llama",),

@@ -1,0 +1,44 @@
+"""Scores and intervals, against what can be said without them."""
+
+import pytest
+
+from qwen_lsp.eval.score import Interval, difference, mean, score, similarity
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "exact", "first_line"),
+    [
+        ("a + b", "a + b", True, True),
+        ("a + b  ", "a + b\n", True, True),
+        (" a + b", "a + b", False, False),
+        ("a\nb", "a\nc", False, True),
+        ("", "a", False, False),
+    ],
+)
+def test_exact_but_for_white_space_at_line_ends(said: str, wanted: str, exact: bool, first_line: bool) -> None:
+    found = score(said, wanted, parses=True)
+    assert (found.exact, found.first_line) == (exact, first_line)
+
+
+def test_similarity_is_of_common_runs() -> None:
+    assert similarity("abcd", "abcd") == 1.0
+    assert similarity("abcd", "bcde") == pytest.approx(0.75)
+    assert similarity("", "a") == 0.0
+    assert similarity("", "") == 1.0
+
+
+def test_a_difference_is_sure_where_it_is_always_there() -> None:
+    assert difference([1.0] * 30, [0.0] * 30, 1) == Interval(1.0, 1.0, 1.0)
+    assert difference([0.0] * 30, [1.0] * 30, 1).is_sure
+    assert not difference([1.0, 0.0] * 15, [0.0, 1.0] * 15, 1).is_sure
+    assert not mean([], 1).is_sure
+
+
+def test_an_interval_covers_the_mean_and_repeats() -> None:
+    values = [float(n % 3 == 0) for n in range(90)]
+    found = mean(values, 3)
+    assert found == mean(values, 3)
+    assert found.low < found.mean < found.high
+    assert found.mean == pytest.approx(1 / 3)
+    # Of a share p of n the standard error is sqrt(p (1 - p) / n).
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * (2 / 9 / 90) ** 0.5, rel=0.2)

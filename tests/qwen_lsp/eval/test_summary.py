@@ -1,0 +1,55 @@
+"""What is made of answers: only holes that all were asked count, and only sure differences are recommended."""
+
+from qwen_lsp.eval.results import Answer, Variant
+from qwen_lsp.eval.summary import LEAST_HOLES, summary
+from tests.qwen_lsp.eval.answers import answer
+
+OURS, MORE, VIM = Variant("ours"), Variant("more context"), Variant("llama.vim", is_baseline=True)
+
+
+def run(n: int, right: int, right_more: int) -> list[Answer]:
+    first = [answer(number, "ours", number < right) for number in range(n)]
+    return first + [answer(number, "more context", number < right_more) for number in range(n)]
+
+
+def test_a_better_way_is_recommended_where_it_is_sure() -> None:
+    found = summary(run(60, 20, 45), (OURS, MORE), None, 1)
+    assert [row.exact.mean for row in found.everything] == [20 / 60, 45 / 60]
+    assert found.everything[0].against is None
+    against = found.everything[1].against
+    assert against is not None and against.low > 0 and abs(against.mean - 25 / 60) < 1e-9
+    assert found.recommended == "more context" and "+41.7%" in found.why
+
+
+def test_nothing_is_recommended_by_chance_or_from_few_holes() -> None:
+    assert summary(run(60, 20, 21), (OURS, MORE), None, 1).recommended is None
+    few = summary(run(LEAST_HOLES - 1, 0, LEAST_HOLES - 1), (OURS, MORE), None, 1)
+    assert few.recommended is None and "fewer than" in few.why
+
+
+def test_a_baseline_is_shown_and_never_recommended() -> None:
+    answers = [answer(n, "ours", False) for n in range(60)] + [answer(n, "llama.vim") for n in range(60)]
+    assert summary(answers, (OURS, VIM), None, 1).recommended is None
+
+
+def test_holes_that_not_all_were_asked_do_not_count() -> None:
+    found = summary([*run(40, 10, 20), answer(99, "ours")], (OURS, MORE), None, 1)
+    assert [row.n for row in found.everything] == [40, 40]
+
+
+def test_newer_holes_are_scored_apart() -> None:
+    answers = run(40, 40, 40)
+    found = summary(answers, (OURS, MORE), 1_700_000_000 + 9, 1)
+    assert found.newer == 30 / 40
+    assert {age: rows[0].n for age, rows in found.by_age.items()} == {"newer than the model": 30, "older": 10}
+    assert summary(answers, (OURS, MORE), None, 1).newer is None
+
+
+def test_shares_are_of_what_they_say() -> None:
+    answers = [
+        answer(1, said="", exact=False, reason="the gate", parses=True),
+        answer(2, parses=False, exact=False, tests=False),
+        answer(3, tests=True),
+    ]
+    (row,) = summary(answers, (OURS,), None, 1).everything
+    assert (row.shown, row.parses, row.tests) == (2 / 3, 1 / 2, 1 / 2)
