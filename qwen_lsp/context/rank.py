@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from qwen_lsp.context.candidates import Reason, Symbol
 from qwen_lsp.index.matches import Kind
 from qwen_lsp.text.document import Document, clean
+from qwen_lsp.text.secrets import masked
 from qwen_lsp.text.snapshot import Snapshot
 
 # Beyond this a file is data or generated, and reading it at each key would be felt.
@@ -75,11 +76,20 @@ def rank(snapshot: Snapshot, uri: str) -> Iterator[Candidate]:
     for other in order:
         document = snapshot.documents[other]
         if other != uri and excluded(document) is None and not document.text.isspace() and document.text:
-            yield Candidate(shown_path(other, snapshot.roots), shown_text(document.text), opened[other])
+            yield Candidate(shown_path(other, snapshot.roots), document.shown, opened[other])
 
 
 def shown_text(text: str) -> str:
-    """The text as a model reads it: lines ended by LF."""
+    """The text as a model reads it: without credentials, lines ended by LF. Of a whole document, `shown` is at hand."""
+    return _with_lf(masked(text))
+
+
+def shown_around(document: Document, start: int, end: int) -> tuple[str, str]:
+    """The shown text before and after a range of the document: masked first and cut then."""
+    return _with_lf(document.masked[:start]), _with_lf(document.masked[end:])
+
+
+def _with_lf(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -75,4 +75,4 @@ def _buffers(snapshot: Snapshot, root: Path) -> Mapping[str, str]:
     """The texts of open documents below the root, the last edited first."""
     uris = [*snapshot.recent, *(uri for uri in snapshot.documents if uri not in snapshot.recent)]
     shown = ((below(root, uri), snapshot.documents[uri]) for uri in uris if uri in snapshot.documents)
-    return {path: document.text for path, document in shown if path is not None and excluded(document) is None}
+    return {path: document.masked for path, document in shown if path is not None and excluded(document) is None}

@@ -10,20 +10,22 @@ from pathlib import Path
 
 from qwen_lsp.index.rules import file_rule
 from qwen_lsp.index.scan import read
+from qwen_lsp.text.secrets import masked
 
 
 def reader(root: Path, buffers: Mapping[str, str]) -> Callable[[str], str | None]:
     """A function from a path below `root` to its text, None where there is none to show. `buffers`: texts by path.
 
-    What was read once is kept: make a new reader for each request.
+    Without credentials, and otherwise as it is. What was read once is kept: make a new reader for each request.
     """
     top = os.path.realpath(root)
     place = os.fsencode(top) + b"/"
-    kept: dict[str, str | None] = dict(buffers)
+    kept: dict[str, str | None] = {}
 
     def text_of(path: str) -> str | None:
         if path not in kept:
-            kept[path] = _text(top, place, path)
+            text = buffers[path] if path in buffers else _text(top, place, path)
+            kept[path] = None if text is None else masked(text)
         return kept[path]
 
     return text_of

@@ -19,6 +19,7 @@ from qwen_lsp.engine.grammars import Grammar, wire
 from qwen_lsp.engine.tokens import TokenCache
 from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused, EngineSuperseded
 from qwen_lsp.prompt.segments import Control, Prompt, Segment
+from qwen_lsp.text.secrets import masked
 
 CONNECT_TIMEOUT_S = 2.0  # a local socket either takes us or is dead
 READ_TIMEOUT_S = 180.0  # between two pieces; a cold prefill on a slow CPU says nothing for long
@@ -176,7 +177,8 @@ class Daemon:
 
     async def _ids_of(self, segment: Segment) -> list[int]:
         control = isinstance(segment, Control)
-        text = segment.token if isinstance(segment, Control) else segment.text
+        # Masked already where it comes from a file. This is the one door that every prompt goes through.
+        text = segment.token if isinstance(segment, Control) else masked(segment.text)
         answer = await self._client.post("/tokenize", json={"content": text, "parse_special": control})
         if answer.status_code != 200:
             raise _problem(answer)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from qwen_lsp.context.pack import pack, window_after, window_before
-from qwen_lsp.context.rank import excluded, rank, shown_path, shown_text
+from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path, shown_text
 from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.engine.http import Priority
 from qwen_lsp.post.completion import MAX_BLOCK_LINES, Place, enough, finish, place
@@ -77,7 +77,8 @@ async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | 
 def surroundings(snapshot: Snapshot, task: Task, ledger: Ledger | None = None) -> tuple[Hole, Place]:
     """What the prompt is made of, and what decides how much of the answer is shown."""
     document, scale = task.document, _scale(snapshot, task)
-    before, after = shown_text(document.text[: task.start]), shown_text(task.tail + document.text[task.end :])
+    before, after = shown_around(document, task.start, task.end)
+    after = shown_text(task.tail) + after
     around = place(before, after, task.max_lines)
     if ledger is not None and (tail := ledger.tail) is not None:
         return Hole(tail.path, tail.before, tail.after, ledger.repository, ledger.base, ledger.log), around

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 
 from qwen_lsp.context.pack import pack
-from qwen_lsp.context.rank import excluded, rank, shown_path, shown_text
+from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path
 from qwen_lsp.engine.client import Engine, Request
 from qwen_lsp.prompt.layouts.fim import base_prompt
 from qwen_lsp.prompt.ledger import LOG_TOKENS, TAIL_TOKENS, Ledger, Place, Source, advanced, log_tokens, rebased, worn
@@ -60,7 +60,7 @@ async def warm(ledger: Ledger, engine: Engine) -> None:
 
 
 def _place(snapshot: Snapshot, cursor: Cursor) -> Place:
-    before = shown_text(cursor.prefix)
+    before, _ = shown_around(cursor.document, cursor.offset, cursor.offset)
     return Place(_source(snapshot, cursor.document), len(before))
 
 
@@ -70,4 +70,4 @@ def _sources(snapshot: Snapshot) -> Mapping[str, Source]:
 
 
 def _source(snapshot: Snapshot, document: Document) -> Source:
-    return Source(document.uri, shown_path(document.uri, snapshot.roots), shown_text(document.text))
+    return Source(document.uri, shown_path(document.uri, snapshot.roots), document.shown)

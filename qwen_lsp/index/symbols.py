@@ -20,8 +20,9 @@ from typing import NamedTuple
 from qwen_lsp.index.grammars import encode, parse, parse_unless
 from qwen_lsp.index.languages import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
+from qwen_lsp.text.secrets import masked
 
-EXTRACTOR_VERSION = 1  # rises with every change of the rows that come out, also through a query
+EXTRACTOR_VERSION = 2  # rises with every change of the rows that come out, also through a query
 SIGNATURE_CHARS = 200
 SIGNATURE_SOURCE_CHARS = 2_000  # white space and comments fold into fewer; a JSON value of a megabyte is not folded
 
@@ -118,12 +119,14 @@ type _At = Callable[[int], int]  # bytes -> code points
 
 
 def _decoded(source: bytes) -> tuple[str, bytes]:
-    """The text, and its bytes: other ones than given where those are no UTF-8."""
+    """The text without credentials, and its bytes: other ones than given where that, or their encoding, differs."""
     try:
-        return source.decode(), source
+        text = source.decode()
     except UnicodeDecodeError:
         text = source.decode("utf-8", "replace")
-        return text, text.encode()
+        source = text.encode()
+    shown = masked(text)
+    return (text, source) if shown is text else (shown, shown.encode())
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from qwen_lsp.text.edits import common_head, common_tail
+from qwen_lsp.text.common import common_head, common_tail
 
 MAX_ALIGNED = 400  # lines on either side; aligning is quadratic, and a larger change is a rewrite
 

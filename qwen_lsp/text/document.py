@@ -1,8 +1,9 @@
 """One open text at one version, and how the next version comes from it.
 
-Knows no protocol type and no file. Offsets count code points. A lone surrogate, which JSON can carry but no
-tokenizer can read, becomes U+FFFD when it comes in: both have one unit of UTF-16 and three of UTF-8, so every
-position stays where the editor has it.
+Knows no protocol type and no file, and no prompt: but what a prompt may hold of a text is worked out here, once for
+each version. Offsets count code points. A lone surrogate, which JSON can carry but no tokenizer can read, becomes
+U+FFFD when it comes in: both have one unit of UTF-16 and three of UTF-8, so every position stays where the editor has
+it.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from qwen_lsp.text.lines import Encoding, LineTable
+from qwen_lsp.text.secrets import masked, masked_since
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EMPTY = LineTable.of("")
@@ -24,10 +26,33 @@ class Document:
     version: int
     text: str = field(repr=False)
     lines: LineTable = field(default=_EMPTY, repr=False, compare=False)  # built from `text` where not given
+    # What `masked` can start from: an earlier text and what it was masked to. Given up once it has been used.
+    _earlier: tuple[str, str] | None = field(default=None, repr=False, compare=False)
+    _masked: str | None = field(default=None, init=False, repr=False, compare=False)
+    _shown: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.lines.text is not self.text:
             object.__setattr__(self, "lines", LineTable.of(self.text))
+
+    @property
+    def masked(self) -> str:
+        """The text without its credentials; offsets and line ends are the text's own. Found once per version."""
+        found = self._masked
+        if found is None:
+            found = masked(self.text) if self._earlier is None else masked_since(self.text, *self._earlier)
+            object.__setattr__(self, "_masked", found)
+            object.__setattr__(self, "_earlier", None)
+        return found
+
+    @property
+    def shown(self) -> str:
+        """The text as a model reads it: without credentials, lines ended by LF."""
+        found = self._shown
+        if found is None:
+            found = self.masked.replace("\r\n", "\n").replace("\r", "\n")
+            object.__setattr__(self, "_shown", found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +103,5 @@ def changed(document: Document, changes: Iterable[Change], version: int, encodin
         start = lines.offset(*change.start, encoding)
         end = lines.offset(*change.end, encoding)
         lines = lines.spliced(min(start, end), max(start, end), text)
-    return Document(document.uri, document.language_id, version, lines.text, lines)
+    earlier = document._earlier if document._masked is None else (document.text, document._masked)
+    return Document(document.uri, document.language_id, version, lines.text, lines, earlier)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from qwen_lsp.errors import EditConflict
+from qwen_lsp.text.common import common_head, common_tail
 from qwen_lsp.text.document import Cursor, Document
 
 
@@ -82,30 +83,6 @@ def smallest_edit(before: str, after: str) -> tuple[int, int, str] | None:
 
 def _after_cr(before: str, after: str, tail: int) -> bool:
     return any(text[len(text) - tail - 1 : len(text) - tail] == "\r" for text in (before, after))
-
-
-def common_head(one: str, other: str) -> int:
-    """How many characters both begin with; a binary search over comparisons of slices."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def common_tail(one: str, other: str, most: int) -> int:
-    """How many characters, up to `most`, both end with."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[len(one) - middle : len(one) - low] == other[len(other) - middle : len(other) - low]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def typed_since(cursor: Cursor, now: Document) -> str | None:
