@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from qwen_lsp.text.secrets import masked
+
 
 @dataclass(frozen=True, slots=True)
 class EditBlocks:
@@ -34,7 +36,8 @@ def wire(grammar: Grammar) -> dict[str, object]:
     """The request's field `grammar`."""
     match grammar:
         case EditBlocks(files, max_blocks):
-            return {"type": "edit_blocks", "files": dict(files), "max_blocks": max_blocks}
+            shown = {path: masked(text) for path, text in files.items()}  # as the prompt has them
+            return {"type": "edit_blocks", "files": shown, "max_blocks": max_blocks}
         case Lark(text):
             return {"type": "lark", "grammar": text}
         case JsonSchema(schema):

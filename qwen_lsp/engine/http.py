@@ -142,7 +142,7 @@ class Daemon:
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
         if request.prediction:
-            body["prediction"] = {"type": "content", "content": request.prediction}
+            body["prediction"] = {"type": "content", "content": masked(request.prediction)}
         if request.grammar is not None:
             body["grammar"] = wire(request.grammar)
         begun = time.perf_counter()

@@ -73,6 +73,7 @@ _PASSWORD = re.compile(
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(rb"\$?\{.*|<.*>|%[\w(].*|\$\w+|[xX*.#-]+|your.*|.*change.?me.*|.*example.*", re.IGNORECASE)
+_STARS = re.compile(r"\*{3,}")
 _LINE_END = re.compile("[\r\n]")
 _URL_PASSWORD = re.compile(rb"://[^\s/:@\"'`<>]{0,64}:(?P<value>[^\s/@\"'`<>${}]{3,})@")
 
@@ -106,6 +107,24 @@ def masked_since(text: str, before: str, before_masked: str) -> str:
     if before_masked is before and (middle := text[start:end]) == masked(middle):
         return text
     return before_masked[:start] + masked(text[start:end]) + before_masked[old_end:]
+
+
+def restored(answer: str, text: str) -> str:
+    """`answer`, made from `masked(text)`, with what the text has where the answer repeats its stars.
+
+    A row of stars is one of the text's if it is as long and stands between the same characters.
+    """
+    shown = masked(text)
+    if shown is text:
+        return answer
+    places = {_between(shown, found): found.span() for found in _STARS.finditer(shown)}
+    known = {key: text[start:end] for key, (start, end) in places.items() if text[start:end] != shown[start:end]}
+    return _STARS.sub(lambda found: known.get(_between(answer, found), found.group()), answer)
+
+
+def _between(text: str, stars: re.Match[str]) -> tuple[str, int, str]:
+    start, end = stars.span()
+    return text[max(0, start - 4) : start], end - start, text[end : end + 1]
 
 
 type _Spans = Iterator[tuple[int, int]]

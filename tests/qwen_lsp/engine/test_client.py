@@ -317,3 +317,12 @@ async def test_closing_lets_a_running_stream_end(engine: LocalEngine, daemon: Fa
                 await engine.close()
                 go_on.set()
     assert text == "12"
+
+
+async def test_nothing_that_leaves_holds_a_credential(engine: LocalEngine, daemon: FakeDaemon) -> None:
+    secret = "ghp_" + "a1B2c3D4e5" * 4
+    prompt = Prompt((Control("<|fim_prefix|>"), Text(f"token = '{secret}'\n")))
+    request = Request(prompt, 1, "action", prediction=f"# {secret}", grammar=EditBlocks({"a.py": f"x = '{secret}'\n"}))
+    async for _ in engine.generate(request):
+        pass
+    assert secret not in repr((daemon.asked, daemon.tokenized)) and "*" * len(secret) in repr(daemon.asked)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_lsp.text.document import Change, changed, opened
-from qwen_lsp.text.secrets import STAR, masked, masked_since
+from qwen_lsp.text.secrets import STAR, masked, masked_since, restored
 
 ALNUM = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
@@ -220,6 +220,20 @@ def test_a_document_is_masked_alike_whenever_it_was_asked(edits: list[tuple[str,
             assert document.masked == masked(document.text)
     assert document.masked == masked(document.text) and document.masked is document.masked
     assert document.shown == document.masked.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_an_answer_that_repeats_stars_means_what_stood_there() -> None:
+    text = 'password = "hunter22"  # first\n#########\nsecret = "a1b2c3d4e5"\n/********/\n'
+    answer = masked(text).replace("first", "1st")
+    assert restored(answer, text) == text.replace("first", "1st")
+    assert restored('other = "********"', text) == 'other = "hunter22"', "four characters before it are the same"
+    assert restored("x = ********\n", text) == "x = ********\n"
+
+
+@given(TEXTS, st.text())
+def test_restoring_moves_nothing_and_strange_answers_do_no_harm(text: str, answer: str) -> None:
+    assert len(restored(masked(text), text)) == len(text)
+    restored(answer, text)
 
 
 def test_a_text_without_any_is_handed_back() -> None:
