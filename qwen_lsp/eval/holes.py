@@ -78,16 +78,22 @@ def _of_kind(kind: Kind, commit: Commit, changes: Sequence[Change], at: int, rng
     change, earlier = changes[at], tuple(changes[max(0, at - MOST_EARLIER) : at])
     hunks = change.hunks()
     for number, hunk in enumerate(hunks):
-        for lines, column, answer in _cuts(kind, change, hunk, rng):
-            if len("".join(answer.split())) < LEAST_CHARS or len(answer) > MOST_CHARS:
+        for cut in _cuts(kind, change, hunk, rng):
+            if len("".join(cut.answer.split())) < LEAST_CHARS or len(cut.answer) > MOST_CHARS:
                 continue
-            text, offset = _around(change.before, hunks[:number], hunk, lines, column)
-            name = f"{commit.id[:12]}:{change.path}:{hunk.at + lines}:{column}:{kind}"
-            yield Hole(name, kind, commit.parent, commit.time, change.path, text, offset, answer, earlier)
+            text, offset = _around(change.before, hunks[:number], hunk, cut)
+            name = f"{commit.id[:12]}:{change.path}:{hunk.at + cut.n_lines}:{cut.column}:{kind}"
+            yield Hole(name, kind, commit.parent, commit.time, change.path, text, offset, cut.answer, earlier)
 
 
-# Of a hunk's new lines: how many stand before the hole, the column in the next one, and the answer.
-type _Cut = tuple[int, int, str]
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Of a hunk's new lines: how many stand before the hole, the column in the next one, the answer, what closes it."""
+
+    n_lines: int
+    column: int
+    answer: str
+    closing: str = "\n"
 
 
 def _cuts(kind: Kind, change: Change, hunk: Hunk, rng: random.Random) -> Iterator[_Cut]:
@@ -109,7 +115,7 @@ def _line_cuts(hunk: Hunk, rng: random.Random) -> Iterator[_Cut]:
         first = _indent(bare) + 1
         if len(bare) - first >= LEAST_CHARS:
             column = rng.randrange(first, len(bare) - LEAST_CHARS + 1)
-            yield number, column, bare[column:]
+            yield _Cut(number, column, bare[column:])
 
 
 def _lines_cuts(hunk: Hunk, rng: random.Random) -> Iterator[_Cut]:
@@ -120,7 +126,7 @@ def _lines_cuts(hunk: Hunk, rng: random.Random) -> Iterator[_Cut]:
         lines = hunk.new[number : number + n_lines]
         if all(line.strip() for line in (lines[0], lines[-1])):
             indent = _indent(lines[0])
-            yield number, indent, "".join(lines)[indent:].rstrip("\n")
+            yield _Cut(number, indent, "".join(lines)[indent:].rstrip("\n"))
         number += n_lines
 
 
@@ -129,11 +135,13 @@ def _hunk_cuts(hunk: Hunk) -> Iterator[_Cut]:
     first = next((number for number, line in enumerate(hunk.new) if line.strip()), None)
     if first is not None and len(hunk.new) <= MOST_LINES:
         indent = _indent(hunk.new[first])
-        yield first, indent, "".join(hunk.new[first:])[indent:].rstrip()
+        yield _Cut(first, indent, "".join(hunk.new[first:])[indent:].rstrip())
 
 
 def _block_cuts(change: Change, hunk: Hunk) -> Iterator[_Cut]:
-    """Bodies of functions that the hunk wrote whole."""
+    """Bodies of functions that the hunk wrote whole, among what stood there; an editor has closed the braces."""
+    if hunk.old:
+        return
     language = language_of(change.path)
     assert language is not None  # `counts` asked
     first = sum(map(len, _lines(change.after)[: hunk.at]))
@@ -147,7 +155,8 @@ def _block_cuts(change: Change, hunk: Hunk) -> Iterator[_Cut]:
         answer = change.after[start:end]
         if answer.count("\n") < MOST_LINES:
             before = new[: start - first]
-            yield before.count("\n"), len(before) - before.rfind("\n") - 1, answer
+            closing = change.after[end : each.end].rstrip() + "\n"
+            yield _Cut(before.count("\n"), len(before) - before.rfind("\n") - 1, answer, closing)
 
 
 def _inside(text: str, start: int, end: int, language: Language) -> tuple[int, int] | None:
@@ -161,16 +170,17 @@ def _inside(text: str, start: int, end: int, language: Language) -> tuple[int, i
     return start, start + len(body.strip())
 
 
-def _around(before: str, done: Sequence[Hunk], hunk: Hunk, n_lines: int, column: int) -> tuple[str, int]:
+def _around(before: str, done: Sequence[Hunk], hunk: Hunk, cut: _Cut) -> tuple[str, int]:
     """The parent's text with the hunks `done`, then of `hunk` what stands before the hole; what it replaced is gone.
 
     The offset of the hole is returned with it. The hole's line ends where the answer does.
     """
-    head = "".join(hunk.new[:n_lines]) + hunk.new[n_lines][:column]
+    line = hunk.new[cut.n_lines]
+    head = "".join(hunk.new[: cut.n_lines]) + line[: cut.column]
     rows = _lines(before)
     above = patched("".join(rows[: hunk.line]), done)
     below = "".join(rows[hunk.line + len(hunk.old) :])
-    closing = "\n" if hunk.new[n_lines].endswith("\n") else ""
+    closing = cut.closing if line.endswith("\n") else cut.closing.rstrip("\n")
     return above + head + closing + below, len(above) + len(head)
 
 

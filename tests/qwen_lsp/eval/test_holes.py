@@ -32,6 +32,7 @@ def test_braces_stay_around_the_hole() -> None:
     (hole,) = cut("block", "package a\n", after, "a.go")
     assert hole.answer == "sum := a + b\n\treturn sum"
     assert hole.before.endswith("int {\n\t")
+    assert hole.after == "\n}\n"
 
 
 def test_the_rest_of_a_line_ends_with_it() -> None:
