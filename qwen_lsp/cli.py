@@ -42,8 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _index(options)
             case "context":
                 return _context(options)
-            case "status" | "stop":
-                return _daemon(options.command, ["--json"] if getattr(options, "json", False) else [])
+            case "status":
+                return _status(options)
+            case "stats":
+                return _stats(options)
+            case "stop":
+                return 0 if _daemon("stop", []) is not None else 1
             case _:
                 return _serve()
     except KeyboardInterrupt:
@@ -69,9 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     context = commands.add_parser("context", help="show what else of the repository a prompt would hold, and why")
     context.add_argument("place", type=_place, metavar="FILE:LINE:COL", help="where the cursor is, both from 1")
     context.add_argument("--tokens", type=int, default=2_000, metavar="N", help="budget (default: 2000)")
-    status = commands.add_parser("status", help="show the engine that the windows share")
+    status = commands.add_parser("status", help="show the engine that the windows share, and why they are silent")
+    stats = commands.add_parser("stats", help="show what became of suggestions, in counts and percentiles")
     commands.add_parser("stop", help="stop that engine")
-    for command in (demo, doctor, index, context, status):
+    for command in (demo, doctor, index, context, status, stats):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
@@ -241,12 +246,37 @@ def _context(options: argparse.Namespace) -> int:
     return 0
 
 
-def _daemon(command: str, arguments: list[str]) -> int:
-    """`inference` is another package on purpose: it is run, never imported."""
+def _status(options: argparse.Namespace) -> int:
+    from qwen_lsp import windows
+
+    said = _daemon("status", ["--json"] if options.json else [], keep=options.json)
+    shown = windows.read(windows.windows_folder())
+    if said is None:
+        return 1
+    if options.json:
+        print(json.dumps({"daemons": json.loads(said), "windows": shown}, indent=2))
+    else:
+        print("\n".join(line for window in shown for line in windows.lines(window)) or "no window is open")
+    return 0
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from qwen_lsp.stats import read, stats_file
+
+    found = read(stats_file())
+    print(json.dumps(found.summary(), indent=2) if options.json else "\n".join(found.lines()))
+    return 0
+
+
+def _daemon(command: str, arguments: list[str], *, keep: bool = False) -> str | None:
+    """`inference` is another package on purpose: it is run, never imported. What it said, where that is to be kept;
+    None where it failed."""
     full = [sys.executable, "-P", "-m", "inference", command, *arguments]
     try:
-        done = subprocess.run(full, timeout=DAEMON_COMMAND_TIMEOUT_S, check=False)
-        return 0 if done.returncode == 0 else 1
+        done = subprocess.run(
+            full, timeout=DAEMON_COMMAND_TIMEOUT_S, check=False, text=True, stdout=subprocess.PIPE if keep else None
+        )
+        return (done.stdout or "") if done.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired) as error:
         print(f"qwen-lsp: {command} failed: {type(error).__name__}", file=sys.stderr)
-        return 1
+        return None

@@ -18,6 +18,8 @@ LAYERS = {
         "engine",
         "post",
         "features",
+        "stats",
+        "windows",
         "lsp",
         "doctor",
         "eval",

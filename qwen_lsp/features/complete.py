@@ -1,38 +1,64 @@
 """From a cursor to the text that could stand there. No LSP, no HTTP."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qwen_lsp.engine.client import Engine, Usage
-from qwen_lsp.features.fill import Nothing, Task, fill
+from qwen_lsp.engine.http import Priority
+from qwen_lsp.features.fill import Nothing, Task, fill, unheard
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
 
-__all__ = ["Completion", "Nothing", "Usage", "complete"]
+__all__ = ["TYPING", "Completion", "Manner", "Nothing", "Usage", "complete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """`text` replaces the document's `start` to `end`, both offsets."""
+    """`text` replaces the document's `start` to `end`, both offsets. `others` would do so, too, best first."""
 
     text: str
     start: int
     end: int
     usage: Usage
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a completion is asked for.
+
+    `latest_of`: a newer request of the window that says the same ends this one. `heard` is told how the suggestion
+    begins, as often as the model says more of it.
+    """
+
+    priority: Priority = "typing"
+    latest_of: str = ""
+    heard: Callable[[str], None] = unheard
+
+
+TYPING = Manner()
 
 
 async def complete(
-    snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None = None, latest_of: str = ""
+    snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None = None, manner: Manner = TYPING
 ) -> Completion | Nothing:
     """What the model would type at the cursor, or why nothing is shown. Raises EngineError.
 
-    `ledger`: turned to the cursor; without one the prompt is made anew from the snapshot. `latest_of`: a newer request
-    of the window that says the same ends this one.
+    `ledger`: turned to the cursor; without one the prompt is made anew from the snapshot.
     """
     settings = snapshot.settings
     if not settings.completion_enabled:
         return Nothing("completion is switched off in the settings")
-    task = Task(cursor.document, cursor.offset, cursor.offset, settings.completion_max_tokens, latest_of=latest_of)
+    task = Task(
+        cursor.document,
+        cursor.offset,
+        cursor.offset,
+        settings.completion_max_tokens,
+        manner.priority,
+        latest_of=manner.latest_of,
+        heard=manner.heard,
+    )
     filled = await fill(snapshot, task, engine, ledger)
     if isinstance(filled, Nothing):
         return filled

@@ -3,6 +3,7 @@
 Shared by completion and actions: a hole is a range of one document, empty where the user types.
 """
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -42,9 +43,16 @@ class Filled:
     usage: Usage
 
 
+def unheard(so_far: str) -> None:
+    """For callers who wait for the whole answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A hole, and how much may be said in it. `tail` is imagined between the hole and what stands behind it."""
+    """A hole, and how much may be said in it. `tail` is imagined between the hole and what stands behind it.
+
+    `heard` is told what the model has said for the hole so far.
+    """
 
     document: Document
     start: int
@@ -54,6 +62,7 @@ class Task:
     max_lines: int = MAX_BLOCK_LINES
     tail: str = ""
     latest_of: str = ""
+    heard: Callable[[str], None] = unheard
 
 
 async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | None = None) -> Filled | Nothing:
@@ -133,6 +142,8 @@ async def _read(engine: Engine, task: Task, asked: Question, around: Place) -> _
             n_pieces += 1
             usage = replace(usage, completion_tokens=max(n_pieces, usage.completion_tokens), engine_ms=item.at_ms)
             so_far = resume(answer, asked.typed)
+            if so_far.kind == RESUMED:
+                task.heard(so_far.text)
             if so_far.kind == REFUSED or (so_far.kind == RESUMED and enough(around, so_far.text)):
                 break
     resumed = resume(answer, asked.typed)

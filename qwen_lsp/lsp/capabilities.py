@@ -3,7 +3,7 @@
 Knows no session. A fact is read once at `initialize`; nothing else looks into the client's capabilities.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from qwen_lsp.text.lines import Encoding
 
 ACTION_KINDS = (t.CodeActionKind.RefactorRewrite,)
 WHY, ACCEPTED, APPLY_ACTION = "qwen.why", "qwen.accepted", "qwen.applyAction"
-COMMANDS = (WHY, ACCEPTED, APPLY_ACTION)
+PAUSE, STATS = "qwen.pause", "qwen.stats"
+COMMANDS = (WHY, ACCEPTED, APPLY_ACTION, PAUSE, STATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Client:
     progress: bool = False
     configuration: bool = False  # answers workspace/configuration
     watches_files: bool = False  # can be asked to tell what changes on the disk
+    refreshes: bool = False  # asks again when we say that a late suggestion is ready
     inserts_as_is: bool = False  # can be told not to indent a completion again
 
 
@@ -50,6 +52,7 @@ def client_of(capabilities: t.ClientCapabilities) -> Client:
         progress=bool(_at(capabilities, "window.work_done_progress")),
         configuration=bool(_at(capabilities, "workspace.configuration")),
         watches_files=bool(_at(capabilities, "workspace.did_change_watched_files.dynamic_registration")),
+        refreshes=_at(capabilities, "experimental.qwen.refresh") is True,
         inserts_as_is=t.InsertTextMode.AsIs in modes,
     )
 
@@ -91,5 +94,5 @@ def _at(value: Any, path: str) -> Any:
     for name in path.split("."):
         if value is None:
             return None
-        value = getattr(value, name, None)
+        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
     return value

@@ -15,7 +15,7 @@ from pygls.lsp.server import LanguageServer
 
 from qwen_lsp.engine.client import Usage
 
-STATUS = "qwen/status"
+STATUS, REFRESH = "qwen/status", "qwen/refresh"
 SECTION = "qwen"
 Level = Literal["error", "warning", "info"]
 _LEVELS: Mapping[Level, t.MessageType] = {
@@ -40,6 +40,10 @@ class Editor:
     def status(self, params: Mapping[str, Any]) -> None:
         """Our own notification; editors that do not know it ignore it."""
         self._server.protocol.notify(STATUS, dict(params))
+
+    def refresh(self, uri: str) -> None:
+        """A suggestion for the document is ready after the editor stopped waiting: it may ask again."""
+        self._server.protocol.notify(REFRESH, {"uri": uri})
 
     def show(self, level: Level, message: str) -> None:
         """A message that the user sees."""

@@ -4,7 +4,7 @@ Knows nothing of LSP. A cancelled task closes its stream to the engine, which is
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 
@@ -49,10 +49,3 @@ class LatestWins[Key]:
         for task in self._running.values():
             task.cancel()
         self._running.clear()
-
-
-async def after[T](delay_s: float, work: Callable[[], Awaitable[T]]) -> T:
-    """`work` begun after a pause, in which a newer request can still replace it for nothing."""
-    if delay_s > 0:
-        await asyncio.sleep(delay_s)
-    return await work()

@@ -16,15 +16,15 @@ from qwen_lsp import settings as settings_file
 from qwen_lsp.engine.client import Engine
 from qwen_lsp.errors import EngineError
 from qwen_lsp.features.actions import Action, Done
-from qwen_lsp.features.complete import Completion, Nothing
+from qwen_lsp.features.complete import Completion, Manner, Nothing
 from qwen_lsp.features.ledger import compacted, turned, warm, worn_at
-from qwen_lsp.features.recent import Recent
 from qwen_lsp.lsp.capabilities import Client
 from qwen_lsp.lsp.child import Launch
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.flight import LatestWins
 from qwen_lsp.lsp.indexing import Indexing, Located
 from qwen_lsp.lsp.status import Status
+from qwen_lsp.lsp.suggestions import Suggestions
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Cursor, Document
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class Features:
     """What the handlers call. The real ones, or a test's."""
 
-    complete: Callable[[Snapshot, Cursor, Engine, Ledger | None, str], Coroutine[Any, Any, Completion | Nothing]]
+    complete: Callable[[Snapshot, Cursor, Engine, Ledger | None, Manner], Coroutine[Any, Any, Completion | Nothing]]
     offer: Callable[[Snapshot, str, int, int], tuple[Action, ...]]
     carry_out: Callable[[Snapshot, Action, Engine], Awaitable[Done | Nothing]]
 
@@ -63,7 +63,7 @@ class Session:
         self._recent: list[str] = []  # most recent first
         self._roots: tuple[Path, ...] = ()
         self._options: tuple[object, ...] = ()
-        self.recent = Recent()
+        self.suggestions = Suggestions(self.open_documents, self._refresh)
         self._snapshot: Snapshot | None = None
         self._ledger: Ledger | None = None
         self._compacting = False
@@ -100,6 +100,7 @@ class Session:
         if self._recent[:1] != [document.uri]:
             self._recent = [document.uri, *(uri for uri in self._recent if uri != document.uri)]
         self._changed()
+        self.suggestions.changed(document)
         if self._indexing is not None:
             self._indexing.changed(document.uri)
 
@@ -108,6 +109,7 @@ class Session:
         if self._documents.pop(uri, None) is not None:
             self._recent.remove(uri)
             self._changed()
+            self.suggestions.closed(uri)
             if self._indexing is not None:
                 self._indexing.closed(uri)
 
@@ -125,7 +127,7 @@ class Session:
         self.settings = settings
         logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
         self._ledger = None
-        self.recent = Recent()
+        self.suggestions.forget()
         self._changed()
         self.status.problems(problems)
         self._index_roots()
@@ -151,6 +153,10 @@ class Session:
             self.spawn(self._compact(compacted(snapshot, cursor), snapshot.settings))
         return ledger
 
+    def ledger_ahead(self, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
+        """The ledger for a text that is not there yet; the window's own does not hear of it."""
+        return turned(self._ledger, snapshot, cursor)
+
     async def _compact(self, fresh: Ledger, settings: Settings) -> None:
         """Swap the ledger for one with a new base, once the engine has read that."""
         try:
@@ -162,9 +168,21 @@ class Session:
         finally:
             self._compacting = False
 
+    def pause(self, paused: bool) -> None:
+        """Make no suggestions, or make them again."""
+        self.suggestions.paused = paused
+        self.flight.cancel_all()
+        self.suggestions.making.cancel_all()
+        self.status.paused(paused)
+
     def start_engine(self) -> None:
         """Begin to load the model before it is needed."""
         self.spawn(self._start(self.engine))
+
+    def _refresh(self, uri: str) -> None:
+        """A suggestion came that nobody waits for any more."""
+        if self.client.refreshes:
+            self.editor.refresh(uri)
 
     async def _start(self, engine: Engine) -> None:
         try:
@@ -224,6 +242,7 @@ class Session:
     async def close(self) -> None:
         """Cancel what runs and let go of the engine."""
         self.flight.cancel_all()
+        self.suggestions.making.cancel_all()
         self._indexes = False
         tasks = list(self._tasks)
         for task in tasks:

@@ -4,19 +4,26 @@ Holds ids, URIs and reasons, no source text. Knows no LSP type; it decides what 
 it through `Editor`.
 """
 
+import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+from qwen_lsp import windows
 from qwen_lsp.engine.client import EngineState, Usage
 from qwen_lsp.errors import EngineLoading, QwenError
 from qwen_lsp.lsp.editor import Editor
 
+WRITE_S = 1.0  # between two writes of the window's file
+EMPTY_SHOWN = 5  # reasons in it
 ANSWERS_KEPT = 50  # a few minutes of typing
-OFFERS_KEPT = 200  # ids of suggestions whose acceptance is still believed
+
+log = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -48,8 +55,8 @@ class Status:
         self._index = ""
         self._last_sent: dict[str, Any] = {}
         self._ids = count(1)
-        self._offers: deque[str] = deque(maxlen=OFFERS_KEPT)
-        self.n_accepted = 0
+        self._paused = False
+        self._news = asyncio.Event()
 
     def engine(self, state: EngineState) -> None:
         """The engine's state changed."""
@@ -96,20 +103,34 @@ class Status:
     def offered(self, feature: str, uri: str, usage: Usage) -> str:
         """The id of a suggestion that goes out."""
         self.done(feature, uri, usage)
-        self._offers.append(str(next(self._ids)))
-        return self._offers[-1]
+        return str(next(self._ids))
 
-    def accepted(self, offer: str) -> bool:
-        """The editor says that the user took a suggestion; False for one that we do not remember."""
-        if offer not in self._offers:
-            return False
-        self._offers.remove(offer)
-        self.n_accepted += 1
-        return True
+    def paused(self, paused: bool) -> None:
+        """The user wants no suggestions for now, or wants them again."""
+        self._paused, self._reason = paused, ""
+        self._send()
 
     def why(self) -> list[dict[str, Any]]:
         """What became of the last requests, newest first."""
         return [asdict(answer) for answer in reversed(self._answers)]
+
+    async def publish(self, roots: Callable[[], Sequence[Path]]) -> None:
+        """Keep the window's file, which `qwen-lsp status` reads, until cancelled."""
+        folder = windows.windows_folder()
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                windows.write(folder, self._window(roots()))
+                await asyncio.sleep(WRITE_S)
+        except OSError as error:
+            log.warning("the window's state can not be written (%s)", error.strerror)
+        finally:
+            windows.remove(folder)
+
+    def _window(self, roots: Sequence[Path]) -> dict[str, Any]:
+        empty = [asdict(answer) for answer in reversed(self._answers) if answer.reason][:EMPTY_SHOWN]
+        return {"roots": [str(root) for root in roots], **self._params(), "empty": empty}
 
     def problems(self, problems: tuple[str, ...]) -> None:
         """What is wrong with the settings; each line is shown once."""
@@ -119,6 +140,7 @@ class Status:
             self._editor.show("warning", "; ".join(fresh))
 
     def _keep(self, answer: Answer) -> None:
+        self._news.set()
         last = self._answers[-1] if self._answers else None
         if last is not None and (last.feature, last.uri, last.reason) == (answer.feature, answer.uri, answer.reason):
             self._answers[-1] = replace(answer, times=last.times + 1)
@@ -130,17 +152,22 @@ class Status:
             self._told.add(kind)
             self._editor.show("error", message or "the engine failed")
 
-    def _send(self) -> None:
+    def _params(self) -> dict[str, Any]:
         state = self._engine
-        params = {
+        return {
             "state": state.kind,
             "detail": state.detail,
             "model": state.model,
             "reason": self._reason,
             "index": self._index,
+            "paused": self._paused,
         }
+
+    def _send(self) -> None:
+        params = self._params()
         if params != self._last_sent:
             self._last_sent = params
+            self._news.set()
             self._editor.status(params)
 
 

@@ -1,6 +1,7 @@
 """The command line: usage, exit codes, what goes to stdout. No daemon runs: its commands are replaced."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_lsp import __version__, cli, doctor
+from qwen_lsp import __version__, cli, doctor, windows
 from qwen_lsp.doctor import Check, Failed
 from qwen_lsp.index.database import index_folder, store_folder
 from qwen_lsp.index.locks import locked
@@ -181,9 +182,9 @@ def test_context_says_what_a_prompt_would_hold_and_why(tmp_path: Path, capsys: p
 def test_status_runs_the_daemons_own_command(code: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
-    def run(command: list[str], timeout: float, check: bool) -> subprocess.CompletedProcess[bytes]:
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
         seen.append(command)
-        return subprocess.CompletedProcess(command, code)
+        return subprocess.CompletedProcess(command, code, '[{"pid": 7}]')
 
     monkeypatch.setattr(subprocess, "run", run)
     assert cli.main(["status", "--json"]) == expected
@@ -192,3 +193,25 @@ def test_status_runs_the_daemons_own_command(code: int, expected: int, monkeypat
         [sys.executable, "-P", "-m", "inference", "status", "--json"],
         [sys.executable, "-P", "-m", "inference", "stop"],
     ]
+
+
+def test_status_shows_why_the_windows_are_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = subprocess.CompletedProcess([], 0, "[]")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    folder = windows.windows_folder()
+    answer = {"at": "12:00", "feature": "inline", "reason": "paused", "times": 3}
+    windows.write(folder, {"roots": ["/w"], "state": "ready", "paused": True, "empty": [answer]})
+    assert (folder / f"{os.getpid()}.json").stat().st_mode & 0o777 == 0o600
+    (folder / "999999999.json").write_text("{}")  # no process has this number
+    (folder / "1.json").write_text("no JSON")
+    assert cli.main(["status"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == [f"window {os.getpid()}  /w  engine ready  paused", "  12:00  inline: paused (3 times)"]
+    assert cli.main(["status", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["daemons"] == [] and [window["pid"] for window in found["windows"]] == [os.getpid()]
+    assert not (folder / "999999999.json").exists()
+    windows.remove(folder)
+    assert windows.read(folder) == []

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from lsprotocol import types as t
 
 from qwen_lsp.errors import BadPosition
-from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, WHY
+from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, PAUSE, STATS, WHY
 from qwen_lsp.lsp.handlers.actions import apply_action
 from qwen_lsp.lsp.session import Session
 
@@ -30,13 +30,28 @@ async def why(session: Session, arguments: Sequence[object]) -> list[dict[str, o
 
 
 async def accepted(session: Session, arguments: Sequence[object]) -> None:
-    """The user took a suggestion."""
-    if arguments and isinstance(arguments[0], str):
-        session.status.accepted(arguments[0])
+    """The user took a suggestion, or so many of its first characters."""
+    name, length, *_ = (*arguments, None, None)
+    if isinstance(name, str) and (length is None or (isinstance(length, int) and length > 0)):
+        session.suggestions.accepted(name, length)
+
+
+async def pause(session: Session, arguments: Sequence[object]) -> dict[str, bool]:
+    """No suggestions until the command comes again; or as `paused` says."""
+    wanted = arguments[0].get("paused") if arguments and isinstance(arguments[0], Mapping) else None
+    session.pause(wanted if isinstance(wanted, bool) else not session.suggestions.paused)
+    return {"paused": session.suggestions.paused}
+
+
+async def stats(session: Session, arguments: Sequence[object]) -> dict[str, object]:
+    """Counts and percentiles of all windows so far."""
+    return session.suggestions.stats().summary()
 
 
 _COMMANDS: Mapping[str, Callable[[Session, Sequence[object]], Awaitable[object]]] = {
     WHY: why,
     ACCEPTED: accepted,
     APPLY_ACTION: apply_action,
+    PAUSE: pause,
+    STATS: stats,
 }

@@ -11,4 +11,4 @@ FEATURE = "completion"
 
 async def completion(session: Session, params: t.CompletionParams) -> t.CompletionList:
     """The suggestion as an item of the menu."""
-    return convert.completion_list(await suggest(session, FEATURE, params, 0.0), session.client)
+    return convert.completion_list(await suggest(session, FEATURE, params, automatic=False), session.client)

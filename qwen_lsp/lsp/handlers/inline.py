@@ -16,8 +16,7 @@ FEATURE = "inline"
 async def inline_completion(session: Session, params: t.InlineCompletionParams) -> t.InlineCompletionList | None:
     """The text that could stand at the cursor."""
     automatic = params.context.trigger_kind == t.InlineCompletionTriggerKind.Automatic
-    delay_s = session.settings.completion_debounce_ms / 1000 if automatic else 0.0
-    suggestion = await suggest(session, FEATURE, params, delay_s)
+    suggestion = await suggest(session, FEATURE, params, automatic=automatic)
     selected = params.context.selected_completion_info
     if suggestion is not None and selected is not None:
         suggestion = _with_selected(suggestion, selected, session.client.encoding)

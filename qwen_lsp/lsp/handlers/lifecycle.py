@@ -33,6 +33,8 @@ async def initialized(session: Session, params: t.InitializedParams) -> None:
     """From here on we may talk: load the model, read the folders, ask for settings."""
     session.start_engine()
     session.start_index()
+    session.spawn(session.suggestions.keep())
+    session.spawn(session.status.publish(lambda: session.snapshot().roots))
     if session.client.watches_files and session.snapshot().roots:
         session.spawn(session.editor.watch_files())
     await pull(session)

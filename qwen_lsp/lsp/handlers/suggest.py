@@ -1,23 +1,69 @@
 """One suggestion for one place, or a reason: what inline completion and completion items have in common.
 
-Takes the snapshot before the first await; what comes back is rebased onto the text of then, or dropped. Knows no
-prompt and no engine beyond handing them on.
+Takes the snapshot before the first await; what comes back is rebased onto the text of then, or dropped. What is known
+already is answered at once; else the model is asked after a short pause, and goes on when the editor stops waiting.
+Knows no prompt and no engine beyond handing them on.
 """
+
+import asyncio
+from dataclasses import dataclass
 
 from lsprotocol import types as t
 
 from qwen_lsp.errors import EngineSuperseded, QwenError
-from qwen_lsp.features.complete import Completion, Nothing
+from qwen_lsp.features import ahead
+from qwen_lsp.features.complete import Completion, Manner, Nothing
+from qwen_lsp.features.making import AHEAD, LEFT_BEHIND, StillMaking
+from qwen_lsp.features.pace import DEADLINE_S, pause_s
+from qwen_lsp.features.recent import NO_USAGE
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.convert import Suggestion
-from qwen_lsp.lsp.flight import Superseded, after
+from qwen_lsp.lsp.flight import Superseded
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.edits import typed_since
+from qwen_lsp.text.snapshot import Snapshot
+
+PAUSED = Nothing("paused: the command qwen.pause goes on")
+UNWANTED = Nothing("you did not want this suggestion here a moment ago")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: who asks, where, when.
+
+    `automatic`: nobody pressed a key for it. `hurries`: the editor does not wait for a late answer.
+    """
+
+    feature: str
+    snapshot: Snapshot
+    cursor: Cursor
+    began: float
+    automatic: bool
+    hurries: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.feature, self.cursor.document.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was found, and the cursor that it was made for."""
+
+    cursor: Cursor
+    found: Completion | Nothing
+
+
+@dataclass(slots=True)
+class _Stage:
+    """How far a request has come: the pause that it waits for, None once the model is asked."""
+
+    pause_s: float | None = 0.0
 
 
 async def suggest(
-    session: Session, feature: str, params: t.InlineCompletionParams | t.CompletionParams, delay_s: float
+    session: Session, feature: str, params: t.InlineCompletionParams | t.CompletionParams, *, automatic: bool
 ) -> Suggestion | None:
     """What could stand at the position; None with a reason in the status."""
     snapshot, uri = session.snapshot(), params.text_document.uri
@@ -26,42 +72,136 @@ async def suggest(
         session.status.nothing(feature, uri, "the editor has not opened this file with us")
         return None
     cursor = Cursor(document, convert.offset(document, params.position, session.client.encoding))
-    known = session.recent.at(cursor)
+    return await suggest_at(session, asked_at(session, feature, snapshot, cursor, automatic))
+
+
+def asked_at(session: Session, feature: str, snapshot: Snapshot, cursor: Cursor, automatic: bool) -> Asked:
+    """A request of this moment. Menus wait for all their servers, and VS Code for nobody."""
+    hurries = session.client.refreshes or feature == "completion"
+    return Asked(feature, snapshot, cursor, session.suggestions.clock(), automatic, hurries)
+
+
+async def suggest_at(session: Session, asked: Asked) -> Suggestion | None:
+    """What could stand at the cursor, in the document as it is by then; None with a reason in the status."""
+    if session.suggestions.paused:
+        _nothing(session, asked, PAUSED)
+        return None
+    known = session.suggestions.recent.at(asked.cursor)
     if known is not None:
-        session.flight.cancel((feature, uri))
-        session.editor.trace(f"{feature} {uri} version {document.version}, known", known.usage)
-        return _rebased(session, feature, cursor, known)
-    engine, complete, ledger = session.engine, session.features.complete, session.turn_ledger(cursor)
+        session.flight.cancel(asked.key)
+        return _shown(session, asked, Made(asked.cursor, known), is_known=True)
+    stage = _Stage()
     try:
-        found = await session.flight.run(
-            (feature, uri), lambda: after(delay_s, lambda: complete(snapshot, cursor, engine, ledger, feature))
-        )
+        made = await session.flight.run(asked.key, lambda: _made(session, asked, stage))
     except EngineSuperseded:
-        found = Superseded()
+        made = Superseded()
     except QwenError as error:
-        session.status.failed(feature, uri, error)
+        session.suggestions.answered(asked.began, known=False, empty=True)
+        session.status.failed(*asked.key, error)
         return None
-    if isinstance(found, Superseded):
-        session.status.nothing(feature, uri, "a newer request took its place", shown=False)
-        return None
-    if isinstance(found, Nothing):
-        session.status.nothing(feature, uri, found.reason, found.usage)
-        return None
-    session.recent.keep(cursor, found)
-    session.editor.trace(f"{feature} {uri} version {document.version}", found.usage)
-    return _rebased(session, feature, cursor, found)
+    if isinstance(made, Superseded):
+        _nothing(session, asked, Nothing(_replaced(stage)), shown=False)
+    elif isinstance(made, StillMaking):
+        _nothing(session, asked, Nothing(_still(session)))
+    elif isinstance(made.found, Nothing):
+        _nothing(session, asked, made.found, shown=made.found is not LEFT_BEHIND)
+    elif asked.automatic and session.suggestions.recent.is_rejected(made.cursor, made.found.text):
+        _nothing(session, asked, UNWANTED)
+    else:
+        return _shown(session, asked, made, is_known=False)
+    return None
 
 
-def _rebased(session: Session, feature: str, cursor: Cursor, found: Completion) -> Suggestion | None:
+async def _made(session: Session, asked: Asked, stage: _Stage) -> Made | StillMaking:
+    """The model's answer: of work that fits already, else of new work after a pause."""
+    making, cursor = session.suggestions.making, asked.cursor
+    work = making.fitting(asked.key, cursor)
+    if work is not None:
+        stage.pause_s = None
+        found = await work.wait(_left(session, asked))
+        if isinstance(found, StillMaking):
+            return found
+        if isinstance(found, Completion) and typed_through(work.cursor, found, cursor.document) is not None:
+            return Made(work.cursor, found)
+        if session.document(cursor.document.uri) is not cursor.document:
+            return Made(cursor, LEFT_BEHIND)
+    ledger, engine, complete = session.turn_ledger(cursor), session.engine, session.features.complete
+    if stage.pause_s is not None:
+        least_s = session.settings.completion_debounce_ms / 1000
+        stage.pause_s = pause_s(session.suggestions.pace, least_s) if asked.automatic else 0.0
+        await asyncio.sleep(stage.pause_s)
+    stage.pause_s = None
+    making.cancel((AHEAD, cursor.document.uri))
+    work = making.begin(
+        asked.key,
+        cursor,
+        lambda work: complete(asked.snapshot, cursor, engine, ledger, Manner(latest_of=asked.feature, heard=work.hear)),
+    )
+    found = await work.wait(_left(session, asked))
+    return found if isinstance(found, StillMaking) else Made(cursor, found)
+
+
+def _left(session: Session, asked: Asked) -> float | None:
+    """Seconds until the editor stops waiting."""
+    return max(0.0, asked.began + DEADLINE_S - session.suggestions.clock()) if asked.hurries else None
+
+
+def _replaced(stage: _Stage) -> str:
+    if stage.pause_s:
+        return f"typing too fast: the next key came within the pause of {stage.pause_s * 1000:.0f} ms"
+    return "a newer request took its place"
+
+
+def _still(session: Session) -> str:
+    state = session.engine.state
+    if state.kind == "starting":
+        return f"the model is loading: {state.detail}"
+    return f"the model still thinks after {DEADLINE_S * 1000:.0f} ms; what it finds is kept"
+
+
+def _nothing(session: Session, asked: Asked, found: Nothing, *, shown: bool = True) -> None:
+    session.suggestions.answered(asked.began, known=False, empty=True)
+    session.status.nothing(*asked.key, found.reason, found.usage, shown=shown)
+
+
+def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Suggestion | None:
     """The suggestion in the document as it is now."""
-    now = session.document(cursor.document.uri)
-    typed = typed_through(cursor, found, now)
+    found = made.found
+    assert isinstance(found, Completion)
+    uri = asked.cursor.document.uri
+    now = asked.cursor.document if _imagined(asked) else session.document(uri)
+    typed = typed_through(made.cursor, found, now)
     if now is None or typed is None:
-        session.status.nothing(feature, cursor.document.uri, "the text changed meanwhile", found.usage, shown=False)
+        _nothing(session, asked, Nothing(LEFT_BEHIND.reason, found.usage), shown=False)
         return None
-    offset = cursor.offset + len(typed)
-    offer = session.status.offered(feature, now.uri, found.usage)
+    session.suggestions.answered(asked.began, known=is_known, empty=False)
+    offer = session.status.offered(asked.feature, uri, found.usage)
+    what = f"{asked.feature} {uri} version {now.version}" + (", known" if is_known else "")
+    session.editor.trace(what, found.usage)
+    offset = made.cursor.offset + len(typed)
+    session.suggestions.offered(offer, Cursor(now, offset), found.text[len(typed) :])
+    _look_ahead(session, asked, Cursor(now, offset), found.text[len(typed) :])
     return Suggestion(offer, now, offset, found.text, found.start, found.end + len(typed))
+
+
+def _imagined(asked: Asked) -> bool:
+    """Whether the request is about a text that the editor does not have: with a menu's item taken."""
+    return asked.snapshot.documents[asked.cursor.document.uri] is not asked.cursor.document
+
+
+def _look_ahead(session: Session, asked: Asked, cursor: Cursor, text: str) -> None:
+    """Have the next suggestion made as if this one were accepted, when the engine has nothing else to do."""
+    suggestions, engine, complete = session.suggestions, session.engine, session.features.complete
+    if not session.settings.completion_prefetch or engine.state.kind != "ready":
+        return
+    found = Completion(text, cursor.offset, cursor.offset, NO_USAGE)
+    snapshot, there = ahead.after(asked.snapshot, cursor, found)
+    key = AHEAD, there.document.uri
+    if suggestions.recent.at(there) is not None or suggestions.making.fitting(key, there) is not None:
+        return
+    ledger = session.ledger_ahead(snapshot, there)
+    manner = Manner("warm-up", latest_of=AHEAD)
+    suggestions.making.begin(key, there, lambda work: complete(snapshot, there, engine, ledger, manner))
 
 
 def typed_through(cursor: Cursor, found: Completion, now: Document | None) -> str | None:

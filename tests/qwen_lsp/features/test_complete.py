@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.engine.client import Usage
-from qwen_lsp.features.complete import Completion, Nothing, complete
+from qwen_lsp.features.complete import Completion, Manner, Nothing, complete
 from qwen_lsp.features.ledger import turned
 from qwen_lsp.post.syntax import sound_part
 from qwen_lsp.prompt.segments import Text
@@ -166,5 +166,5 @@ async def test_a_request_says_what_a_newer_one_would_replace() -> None:
     engine = FakeEngine("1", "1")
     snapshot = snapshot_of("x = ")
     cursor = Cursor(snapshot.documents["file:///work/shop/a.py"], 4)
-    await complete(snapshot, cursor, engine, latest_of="inline")
+    await complete(snapshot, cursor, engine, manner=Manner(latest_of="inline"))
     assert {request.latest_of for request in engine.asked} == {"inline"}

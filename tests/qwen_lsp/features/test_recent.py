@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from qwen_lsp.engine.client import Usage
 from qwen_lsp.features.complete import Completion
-from qwen_lsp.features.recent import MAX_RECENT, NO_USAGE, Recent
+from qwen_lsp.features.recent import MAX_RECENT, NO_USAGE, Recent, Spot
 from qwen_lsp.text.document import Cursor, opened
 
 
@@ -73,3 +73,28 @@ def test_what_is_left_completes_what_was_suggested(before: str, after: str, says
         assert whole == f"{before}{says}{after}"
     else:
         assert not says.startswith(typed) or says == typed
+
+
+FAR = "".join(f"line_{n} = {n}\n" for n in range(400))
+
+
+def test_an_edit_far_away_leaves_it_and_one_near_it_does_not() -> None:
+    for now, expected in (
+        ("import os\n" + FAR + "x = s$0\n" + FAR, "um(xs)"),
+        (FAR + "x = s$0\n" + FAR + "y\n", "um(xs)"),
+        (FAR + "y\nx = s$0\n" + FAR, None),
+        (FAR + "x = s$0\ny\n" + FAR, None),
+    ):
+        check(FAR + "x = $0\n" + FAR, "sum(xs)", now, expected)
+
+
+def test_what_was_rejected_there_is_not_shown_there_again() -> None:
+    recent, cursor = Recent(), at("x = $0\n")
+    recent.keep(cursor, suggested(cursor, "sum(xs)"))
+    recent.reject(Spot.of(at("x = $0\n")), "sum(xs)")
+    assert recent.at(at("x = $0\n")) is None
+    left = recent.at(at("x = s$0\n"))
+    assert left is not None and left.text == "um(xs)", "typed along after all"
+    recent.clear()
+    assert recent.at(at("x = s$0\n")) is None and recent.is_rejected(cursor, "sum(xs)")
+    assert not recent.is_rejected(at("y = $0\n"), "sum(xs)")

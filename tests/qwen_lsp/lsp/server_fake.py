@@ -9,7 +9,7 @@ from typing import Any
 
 from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.features.actions import offer
-from qwen_lsp.features.complete import Completion
+from qwen_lsp.features.complete import Completion, Manner
 from qwen_lsp.lsp.server import make_server, serve
 from qwen_lsp.lsp.session import Features
 from qwen_lsp.prompt.ledger import Ledger
@@ -18,7 +18,7 @@ from qwen_lsp.text.snapshot import Snapshot
 from tests.qwen_lsp.lsp.wire import FakeEngine, Script
 
 
-async def echo(snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None, latest_of: str) -> Completion:
+async def echo(snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None, manner: Manner) -> Completion:
     """The text before the cursor; a document that says `wait` waits for its cancel."""
     if cursor.document.text.startswith("wait"):
         await asyncio.Event().wait()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qwen_lsp.lsp.flight import LatestWins, Superseded, after
+from qwen_lsp.lsp.flight import LatestWins, Superseded
 
 
 class Work:
@@ -82,18 +82,3 @@ async def test_cancel_all_supersedes() -> None:
     await turn()
     flight.cancel_all()
     assert await caller == Superseded()
-
-
-async def test_work_that_is_superseded_in_its_pause_never_begins() -> None:
-    flight: LatestWins[str] = LatestWins()
-    begun: list[int] = []
-
-    async def work() -> str:
-        begun.append(1)
-        return "result"
-
-    first = asyncio.create_task(flight.run("a", lambda: after(3600, work)))
-    await turn()
-    assert await flight.run("a", lambda: after(0, work)) == "result"
-    assert await first == Superseded()
-    assert begun == [1]

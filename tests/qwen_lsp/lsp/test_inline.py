@@ -8,16 +8,21 @@ import pytest
 from qwen_lsp.errors import EngineLost, EngineSuperseded
 from qwen_lsp.features.complete import Nothing
 from qwen_lsp.lsp.capabilities import WHY
+from qwen_lsp.lsp.handlers import suggest
 from tests.fake_editor import FakeEditor
 from tests.qwen_lsp.lsp.wire import Wire, inline_at
 
 INLINE = "textDocument/inlineCompletion"
+REFRESH = "qwen/refresh"
 URI = "file:///w/a.py"
 
 
-async def opened(text: str, encoding: Any = "utf-16", **options: Any) -> tuple[Wire, FakeEditor]:
+async def opened(
+    text: str, encoding: Any = "utf-16", refreshes: bool = False, **options: Any
+) -> tuple[Wire, FakeEditor]:
     wire, editor = Wire(), FakeEditor(encoding)
-    await wire.begin({"general": {"positionEncodings": [encoding]}}, **options)
+    capabilities = {"general": {"positionEncodings": [encoding]}, "experimental": {"qwen": {"refresh": refreshes}}}
+    await wire.begin(capabilities, **options)
     wire.notify("textDocument/didOpen", editor.open(URI, text))
     return wire, editor
 
@@ -46,32 +51,180 @@ async def test_a_suggestion_lands_where_the_cursor_is(encoding: str) -> None:
     assert document is not None and document.text == editor.text(URI)
     await wire.ask("workspace/executeCommand", item["command"])
     await wire.ask("workspace/executeCommand", item["command"])  # a second time does not count
-    assert wire.server.session.status.n_accepted == 1
+    counts = (await wire.ask("workspace/executeCommand", {"command": "qwen.stats"}))["counts"]
+    assert (counts["shown"], counts["accepted"]) == (1, 1)
 
 
 async def test_a_newer_request_makes_the_older_one_null_and_closes_its_stream() -> None:
     wire, editor = await opened("a")
     wire.script.gate.clear()
+    wire.script.begins = "sug"
     first = wire.send(INLINE, inline_at(URI, 0, 1))
     await wire.until_begun(1)
     type_text(wire, editor, 1, "b")
+    wire.script.begins = ""
     second = wire.send(INLINE, inline_at(URI, 0, 2))
     assert (await wire.answer(first))["result"] is None
+    await wire.until_begun(2)
     assert wire.script.closed == [1]
     wire.script.gate.set()
     assert (await wire.answer(second))["result"]["items"][0]["insertText"] == "suggestion"
     assert await why(wire) == ["", "a newer request took its place"]
 
 
-async def test_the_clients_cancel_is_an_error_and_closes_the_stream() -> None:
-    wire, _ = await opened("a")
+async def test_typing_along_what_is_being_made_joins_it() -> None:
+    wire, editor = await opened("a")
+    wire.script.gate.clear()
+    ids = [wire.send(INLINE, inline_at(URI, 0, 1))]
+    for n, key in enumerate("sug"):  # nothing of the answer is known yet
+        await wire.until_begun(1)
+        type_text(wire, editor, 1 + n, key)
+        ids.append(wire.send(INLINE, inline_at(URI, 0, 2 + n)))
+    await wire.until(lambda: len(wire.answers) >= len(ids))
+    wire.script.gate.set()
+    item = (await wire.answer(ids[-1]))["result"]["items"][0]
+    assert (item["insertText"], item["range"]["start"]["character"], item["range"]["end"]["character"]) == (
+        "suggestion",
+        1,
+        4,
+    )
+    assert [(await wire.answer(request))["result"] for request in ids[:-1]] == [None] * 3
+    assert len(wire.script.begun) == 1 and wire.script.closed == []
+
+
+async def test_an_answer_that_turns_out_to_begin_otherwise_is_asked_again() -> None:
+    wire, editor = await opened("a")
+    wire.script.gate.clear()
+    wire.send(INLINE, inline_at(URI, 0, 1))
+    await wire.until_begun(1)
+    type_text(wire, editor, 1, "x")
+    second = wire.send(INLINE, inline_at(URI, 0, 2))
+    await asyncio.sleep(0)
+    assert len(wire.script.begun) == 1
+    wire.script.manners[0].heard("su")
+    await wire.until_begun(2)
+    assert wire.script.closed == [1]
+    wire.script.gate.set()
+    assert (await wire.answer(second))["result"]["items"][0]["insertText"] == "suggestion"
+
+
+async def test_work_goes_on_after_the_clients_cancel_and_is_kept() -> None:
+    wire, _ = await opened("a", refreshes=True)
     wire.script.gate.clear()
     request = wire.send(INLINE, inline_at(URI, 0, 1))
     await wire.until_begun(1)
     wire.notify("$/cancelRequest", {"id": request})
     wire.notify("$/cancelRequest", {"id": request})  # twice, as some clients do
     assert (await wire.answer(request))["error"]["code"] == -32800
+    assert wire.script.closed == [] and wire.said(REFRESH) == []
+    wire.script.gate.set()
+    await wire.until(lambda: bool(wire.said(REFRESH)))
+    assert wire.said(REFRESH) == [{"uri": URI}]
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"][0]["insertText"] == "suggestion"
+    assert len(wire.script.begun) == 1
+
+
+async def test_cancelled_work_ends_once_the_text_leaves_it_behind() -> None:
+    wire, editor = await opened("a")
+    wire.script.gate.clear()
+    wire.script.begins = "sug"
+    request = wire.send(INLINE, inline_at(URI, 0, 1))
+    await wire.until_begun(1)
+    wire.notify("$/cancelRequest", {"id": request})
+    type_text(wire, editor, 1, "su")
+    await asyncio.sleep(0)
+    assert wire.script.closed == []
+    type_text(wire, editor, 3, "!")
+    await asyncio.sleep(0)
     assert wire.script.closed == [1]
+
+
+async def test_no_answer_comes_after_the_editor_has_stopped_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suggest, "DEADLINE_S", 0.0)
+    wire, _ = await opened("a", refreshes=True)
+    wire.script.gate.clear()
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert await why(wire) == ["the model still thinks after 0 ms; what it finds is kept"]
+    wire.engines[0].become("starting", "63 %")
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert (await why(wire))[0] == "the model is loading: 63 %"
+    wire.script.gate.set()
+    await wire.until(lambda: bool(wire.said(REFRESH)))
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"][0]["insertText"] == "suggestion"
+    assert len(wire.script.begun) == 1
+
+
+async def test_clients_that_do_not_refresh_are_answered_late_and_not_told() -> None:
+    wire, _ = await opened("a")
+    wire.script.gate.clear()
+    request = wire.send(INLINE, inline_at(URI, 0, 1))
+    await wire.until_begun(1)
+    wire.notify("$/cancelRequest", {"id": request})
+    wire.script.gate.set()
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"]
+    assert wire.said(REFRESH) == []
+
+
+async def test_the_next_suggestion_is_made_as_if_this_one_were_accepted() -> None:
+    wire, editor = await opened("a\nz")
+    wire.engines[0].become("ready")
+    item = (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"][0]
+    await wire.until_begun(2)
+    there = wire.script.begun[1]
+    assert (there.document.text, there.offset) == ("asuggestion\nz", 11)
+    assert wire.script.manners[1].priority == "warm-up"
+    await asyncio.sleep(0)
+    wire.notify("textDocument/didChange", editor.accept(URI, item["range"], item["insertText"]))
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 11)))["items"][0]["insertText"] == "suggestion"
+    assert {manner.priority for manner in wire.script.manners[1:]} == {"warm-up"}
+    assert (await why(wire))[0] == ""
+
+
+async def test_what_is_made_ahead_ends_when_somebody_asks() -> None:
+    wire, editor = await opened("a")
+    wire.engines[0].become("ready")
+    wire.script.ahead.clear()
+    await wire.ask(INLINE, inline_at(URI, 0, 1))
+    await wire.until_begun(2)
+    type_text(wire, editor, 1, "!")
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 2)))["items"]
+    assert len(wire.script.closed) == 1 and wire.script.begun[2].offset == 2
+
+
+async def test_a_pause_is_told_and_ends() -> None:
+    wire, _ = await opened("a")
+    assert await wire.ask("workspace/executeCommand", {"command": "qwen.pause"}) == {"paused": True}
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert wire.said("qwen/status")[-1]["paused"] is True
+    assert await why(wire) == ["paused: the command qwen.pause goes on"]
+    arguments = [{"paused": False}]
+    answer = await wire.ask("workspace/executeCommand", {"command": "qwen.pause", "arguments": arguments})
+    assert answer == {"paused": False}
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"]
+
+
+async def test_what_was_taken_back_is_not_offered_again_unless_asked_for() -> None:
+    wire, editor = await opened("a")
+    item = (await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False)))["items"][0]
+    wire.notify("textDocument/didChange", editor.accept(URI, item["range"], item["insertText"]))
+    await wire.ask("workspace/executeCommand", item["command"])
+    type_text(wire, editor, 1, "", len("suggestion"))
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False)) is None
+    assert (await why(wire))[0] == "you did not want this suggestion here a moment ago"
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"]
+    counts = (await wire.ask("workspace/executeCommand", {"command": "qwen.stats"}))["counts"]
+    assert (counts["accepted"], counts["undone"]) == (1, 1)
+
+
+async def test_a_part_of_a_suggestion_can_be_taken() -> None:
+    wire, editor = await opened("a")
+    item = (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"][0]
+    type_text(wire, editor, 1, "sugg")
+    (name,) = item["command"]["arguments"]
+    for arguments in ([name, 4], [name, "4"], [name, -1], [7], []):
+        await wire.ask("workspace/executeCommand", {"command": "qwen.accepted", "arguments": arguments})
+    counts = (await wire.ask("workspace/executeCommand", {"command": "qwen.stats"}))["counts"]
+    assert (counts["shown"], counts["accepted"], counts["partly accepted"]) == (1, 0, 1)
 
 
 async def test_a_burst_of_requests_is_answered_one_by_one() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qwen_lsp import windows
 from qwen_lsp.errors import EngineMissing
 from qwen_lsp.lsp.status import ANSWERS_KEPT
 from tests.qwen_lsp.lsp.wire import Wire
@@ -93,6 +94,18 @@ async def test_a_start_that_raises_is_told_and_kept_as_a_reason() -> None:
     await wire.begin()
     await wire.until(lambda: bool(wire.said("window/showMessage")))
     assert wire.server.session.status.why()[0]["reason"] == "no engine here"
+
+
+async def test_the_window_writes_why_it_is_silent_and_takes_it_back() -> None:
+    wire = Wire()
+    await wire.begin(rootUri="file:///w")
+    wire.server.session.status.nothing("inline", "file:///a", "the file is excluded")
+    folder = windows.windows_folder()
+    await turns()
+    (state,) = windows.read(folder)
+    assert state["roots"] == ["/w"] and [answer["reason"] for answer in state["empty"]] == ["the file is excluded"]
+    await wire.ask("shutdown", None)
+    assert windows.read(folder) == []
 
 
 async def test_the_ring_keeps_the_newest_and_counts_repeats() -> None:

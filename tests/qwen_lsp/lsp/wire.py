@@ -10,7 +10,7 @@ from typing import Any
 from qwen_lsp.engine.client import Engine, EngineState, Usage
 from qwen_lsp.errors import QwenError
 from qwen_lsp.features.actions import Action, Done
-from qwen_lsp.features.complete import Completion, Nothing
+from qwen_lsp.features.complete import Completion, Manner, Nothing
 from qwen_lsp.lsp.server import make_server
 from qwen_lsp.lsp.session import Features
 from qwen_lsp.prompt.ledger import Ledger
@@ -91,6 +91,10 @@ class Script:
         self.says: str | Nothing | Exception = "suggestion"
         self.gate = asyncio.Event()
         self.gate.set()
+        self.ahead = asyncio.Event()  # holds back what is made before anybody asks
+        self.ahead.set()
+        self.begins = ""  # what is heard of an answer before the gate
+        self.manners: list[Manner] = []
         self.begun: list[Cursor] = []
         self.ledgers: list[Ledger | None] = []
         self.news = asyncio.Event()
@@ -102,13 +106,15 @@ class Script:
         return Features(self.complete, self.offer, self.carry_out)
 
     async def complete(
-        self, snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None, latest_of: str
+        self, snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None, manner: Manner
     ) -> Completion | Nothing:
         self.begun.append(cursor)
         self.ledgers.append(ledger)
+        self.manners.append(manner)
         self.news.set()
+        manner.heard(self.begins)
         try:
-            await self.gate.wait()
+            await (self.ahead if manner.priority == "warm-up" else self.gate).wait()
         except asyncio.CancelledError:
             self.closed.append(cursor.document.version)
             raise
