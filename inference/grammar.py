@@ -11,9 +11,10 @@ An answer under `EditBlocks` is one or more blocks, with nothing between them:
     any lines
     >>>>>>> REPLACE
 
-SEARCH has LF line ends whatever the file has, and a file's last line counts as whole without one: whoever applies a
-block compares lines. Lines that read like a marker (`is_marker`) are neither searched nor written, so that an answer
-splits in one way only. Each run is unique in the text given here; two blocks may still meet.
+A file that may be made has a block without SEARCH lines. SEARCH has LF line ends whatever the file has, and a file's
+last line counts as whole without one: whoever applies a block compares lines. Lines that read like a marker
+(`is_marker`) are neither searched nor written, so that an answer splits in one way only. Each run is unique in the
+text given here; two blocks may still meet.
 """
 
 import json
@@ -67,10 +68,11 @@ class JsonSchema:
 
 @dataclass(frozen=True, slots=True)
 class EditBlocks:
-    """Search-and-replace blocks in `files`, path to text."""
+    """Search-and-replace blocks in `files`, path to text. `creates`: paths of files that may be made."""
 
     files: Mapping[str, str]
     max_blocks: int = MAX_BLOCKS
+    creates: tuple[str, ...] = ()
 
 
 Grammar = Lark | JsonSchema | EditBlocks
@@ -218,6 +220,10 @@ def _edit_blocks(grammar: EditBlocks) -> str:
         for state, ahead in runs.steps.items():
             ways = [_way(names, line, f"{name}_{to}" if to in runs.steps else "") for line, to in ahead.items()]
             rules.append(f"{name}_{state}: " + _optional(" | ".join(ways), state in runs.ends))
+    for path in grammar.creates:
+        name = f"f{len(files)}"
+        files.append(name)
+        rules.append(f"{name}: {_quoted(f'{_checked_path(path)}\n{SEARCH}\n')} DIVIDE new REPLACE")
     if not files:
         raise BadRequest("grammar has no file with a line to search for", "grammar")
     rules += [f"{name}: {_quoted(line + '\n')}" for line, name in names.items()]

@@ -10,6 +10,7 @@ from inference.wire.fields import Fields, Whole
 
 MAX_GRAMMAR_CHARS = 100_000  # of a Lark text, or of a schema
 MAX_FILES = 64
+MAX_PATH_CHARS = 1_000
 MAX_FILE_CHARS = 2_000_000  # of all paths and texts together
 BLOCKS = Whole(default=MAX_BLOCKS, low=1, high=MAX_BLOCKS)
 ANY_OBJECT = JsonSchema('{"type":"object"}')
@@ -37,7 +38,9 @@ def _grammar(fields: Fields) -> Grammar:
         case "json_schema":
             return _schema(inner)
         case "edit_blocks":
-            return EditBlocks(_files(inner), inner.whole("max_blocks", BLOCKS) or MAX_BLOCKS)
+            creates = _creates(inner)
+            files = _files(inner) if inner.get("files") or not creates else {}
+            return EditBlocks(files, inner.whole("max_blocks", BLOCKS) or MAX_BLOCKS, creates)
     raise inner.refuse("type", "must be one of " + ", ".join(_TYPES))
 
 
@@ -61,6 +64,14 @@ def _schema(fields: Fields) -> JsonSchema:
     except RecursionError:
         raise fields.refuse("schema", "is nested too deeply") from None
     return JsonSchema(fields.checked_text("schema", text, MAX_GRAMMAR_CHARS))
+
+
+def _creates(fields: Fields) -> tuple[str, ...]:
+    """Paths of files that the answer may make."""
+    paths = fields.get("creates") or []
+    if not isinstance(paths, list) or len(paths) > MAX_FILES:
+        raise fields.refuse("creates", f"must be a list of at most {MAX_FILES} paths")
+    return tuple(fields.checked_text("creates", path, MAX_PATH_CHARS) for path in paths)
 
 
 def _files(fields: Fields) -> dict[str, str]:

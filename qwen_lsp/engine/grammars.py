@@ -9,10 +9,14 @@ from qwen_lsp.text.secrets import masked
 
 @dataclass(frozen=True, slots=True)
 class EditBlocks:
-    """Search-and-replace blocks in `files`, path to text: a SEARCH can only be lines that stand there once."""
+    """Search-and-replace blocks in `files`, path to text: a SEARCH can only be lines that stand there once.
+
+    `creates`: files that may be made.
+    """
 
     files: Mapping[str, str] = field(repr=False)
     max_blocks: int = 64
+    creates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,10 @@ Grammar = EditBlocks | Lark | JsonSchema
 def wire(grammar: Grammar) -> dict[str, object]:
     """The request's field `grammar`."""
     match grammar:
-        case EditBlocks(files, max_blocks):
+        case EditBlocks(files, max_blocks, creates):
             shown = {path: masked(text) for path, text in files.items()}  # as the prompt has them
-            return {"type": "edit_blocks", "files": shown, "max_blocks": max_blocks}
+            made = {"creates": list(creates)} if creates else {}
+            return {"type": "edit_blocks", "files": shown, "max_blocks": max_blocks, **made}
         case Lark(text):
             return {"type": "lark", "grammar": text}
         case JsonSchema(schema):

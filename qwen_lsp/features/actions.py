@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from qwen_lsp.context.rank import excluded
 from qwen_lsp.engine.client import Engine, Usage
-from qwen_lsp.features.fill import Nothing, Task, fill, line_end
+from qwen_lsp.features.fill import Nothing, Task, fill
 from qwen_lsp.features.stubs import stub_at
 from qwen_lsp.text.document import Document
 from qwen_lsp.text.edits import EditSet, FileEdit
+from qwen_lsp.text.lines import line_end
 from qwen_lsp.text.snapshot import Snapshot
 
 __all__ = ["Action", "Done", "Nothing", "carry_out", "offer"]

@@ -17,6 +17,7 @@ from qwen_lsp.prompt.heal import REFUSED, RESUMED, resume
 from qwen_lsp.prompt.layouts.fim import JOINT, Hole, Question, question
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Document
+from qwen_lsp.text.lines import line_end
 from qwen_lsp.text.snapshot import Snapshot
 
 # Shares of the prompt, in tokens. Small while the embedded model, on a processor, is what most people start with.
@@ -164,11 +165,3 @@ def _checked(task: Task, around: Place, said: _Said) -> Filled | Nothing:
     if not sound:
         return Nothing("the suggestion would add a syntax error", said.usage)
     return Filled(sound, said.usage)
-
-
-def line_end(text: str) -> str:
-    """How lines end in this file, judged by the first one."""
-    newline = text.find("\n")
-    if newline > 0 and text[newline - 1] == "\r":
-        return "\r\n"
-    return "\r" if newline < 0 and "\r" in text else "\n"

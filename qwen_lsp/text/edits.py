@@ -6,6 +6,7 @@ file exists.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import pairwise
 
 from qwen_lsp.errors import EditConflict
@@ -25,29 +26,52 @@ class FileEdit:
 
 
 @dataclass(frozen=True, slots=True)
-class EditSet:
-    """Edits that belong together, in ascending order within each file. Building one with a conflict raises."""
+class Create:
+    """A file that was not there."""
 
-    edits: tuple[FileEdit, ...]
+    uri: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """A file that gets another name; its edits count under the old one."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditSet:
+    """What belongs together: edits, then renames, then creates, then deletes. Building one with a conflict raises.
+
+    `digests`: of the files that no editor has open, what their texts must still be.
+    """
+
+    edits: tuple[FileEdit, ...] = ()
+    renames: tuple[Rename, ...] = ()
+    creates: tuple[Create, ...] = ()
+    deletes: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "edits", tuple(sorted(self.edits, key=lambda e: (e.uri, e.start, e.end))))
-        for edit in self.edits:
-            if not 0 <= edit.start <= edit.end:
-                raise EditConflict(f"an edit of {edit.uri} ends before it begins")
-        for one, other in pairwise(self.edits):
-            if one.uri != other.uri:
-                continue
-            if one.version != other.version:
-                raise EditConflict(f"edits name two versions of {one.uri}")
-            # Two edits that begin at one place have no order that every editor agrees on.
-            if other.start < one.end or other.start == one.start:
-                raise EditConflict(f"edits of {one.uri} overlap")
+        object.__setattr__(self, "renames", _in_order(self.renames))
+        object.__setattr__(self, "creates", tuple(sorted(self.creates, key=lambda each: each.uri)))
+        object.__setattr__(self, "deletes", tuple(sorted(self.deletes)))
+        _check_edits(self.edits)
+        _check_files(self)
 
     @property
     def versions(self) -> Mapping[str, int | None]:
         """Each file that is edited, and the version of it that the edits count in."""
         return {edit.uri: edit.version for edit in self.edits}
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Every file that is not afterwards what it was, under its old name where it has one; each once."""
+        renamed = [rename.old for rename in self.renames]
+        return tuple(dict.fromkeys((*self.versions, *renamed, *(each.uri for each in self.creates), *self.deletes)))
 
     def of(self, uri: str) -> tuple[FileEdit, ...]:
         """The edits of one file."""
@@ -63,6 +87,55 @@ class EditSet:
             pieces += (text[done : edit.start], edit.new_text)
             done = edit.end
         return "".join((*pieces, text[done:]))
+
+
+def _check_edits(edits: tuple[FileEdit, ...]) -> None:
+    for edit in edits:
+        if not 0 <= edit.start <= edit.end:
+            raise EditConflict(f"an edit of {edit.uri} ends before it begins")
+    for one, other in pairwise(edits):
+        if one.uri != other.uri:
+            continue
+        if one.version != other.version:
+            raise EditConflict(f"edits name two versions of {one.uri}")
+        # Two edits that begin at one place have no order that every editor agrees on.
+        if other.start < one.end or other.start == one.start:
+            raise EditConflict(f"edits of {one.uri} overlap")
+
+
+def _check_files(edits: EditSet) -> None:
+    """No file is made twice, or made where one is; none is changed and deleted."""
+    old = [rename.old for rename in edits.renames]
+    made = [*(rename.new for rename in edits.renames), *(each.uri for each in edits.creates)]
+    gone = [*old, *edits.deletes]
+    for names in (made, gone):
+        if len(set(names)) != len(names):
+            raise EditConflict("a file is made or taken away twice")
+    freed = set(old)
+    for uri in made:
+        if (uri in edits.versions and uri not in freed) or uri in edits.deletes:
+            raise EditConflict(f"{uri} is made where a file is")
+    if any(uri in edits.versions for uri in edits.deletes):
+        raise EditConflict("a file is edited and deleted")
+
+
+def _in_order(renames: tuple[Rename, ...]) -> tuple[Rename, ...]:
+    """A name is given up before it is taken. Raises where names go round."""
+    left = sorted(renames, key=lambda each: each.old)
+    ordered: list[Rename] = []
+    while left:
+        held = {rename.old for rename in left}
+        free = next((rename for rename in left if rename.new not in held), None)
+        if free is None:
+            raise EditConflict("renames go round")
+        left.remove(free)
+        ordered.append(free)
+    return tuple(ordered)
+
+
+def digest(text: str) -> str:
+    """A name for just this text."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def smallest_edit(before: str, after: str) -> tuple[int, int, str] | None:

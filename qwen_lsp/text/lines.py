@@ -24,6 +24,14 @@ def line_starts(text: str) -> list[int]:
     return starts
 
 
+def line_end(text: str) -> str:
+    """How lines end in this file, judged by the first one."""
+    newline = text.find("\n")
+    if newline > 0 and text[newline - 1] == "\r":
+        return "\r\n"
+    return "\r" if newline < 0 and "\r" in text else "\n"
+
+
 def units(text: str, encoding: Encoding) -> int:
     """How many code units `text` has."""
     if encoding == "utf-32" or text.isascii():

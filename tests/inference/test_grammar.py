@@ -131,6 +131,18 @@ def block(search: str, replace: str, path: str = "a.py") -> str:
     return f"{path}\n<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE"
 
 
+def test_a_file_is_made_by_a_block_without_lines_to_search_for() -> None:
+    begin = WORDS.compile(EditBlocks({"a.py": "x\n"}, creates=("new/b.py",)))
+    made = "new/b.py\n<<<<<<< SEARCH\n=======\ny = 1\n\nz\n>>>>>>> REPLACE"
+    for answer, allowed in (
+        (made, True),
+        (made.replace("new/b.py", "a.py"), False),
+        (made.replace("b.py", "c.py"), False),
+    ):
+        tokens = tuple(EMBEDDED_TOKENIZER.encode(answer, parse_special=False))
+        assert (begin().allows(tokens) == len(tokens)) == allowed
+
+
 def test_what_edit_blocks_take() -> None:
     grammar = EditBlocks({"a.py": "one\r\ntwo\r\none\r\n=======\r\n<think>", "b.py": "three\n", "empty.py": ""}, 2)
     for text in (
@@ -243,6 +255,7 @@ def test_json_answers_parse_and_validate(seed: int) -> None:
         EditBlocks({"a.py": ""}),
         EditBlocks({"a.py": "=======\n"}),
         EditBlocks({"": "x"}),
+        EditBlocks({"a": "x"}, creates=("a\nb",)),
         EditBlocks({"a\nb": "x"}),
         EditBlocks({"=======": "x"}),
         EditBlocks({"a.py": "\ud800"}),

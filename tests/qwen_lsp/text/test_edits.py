@@ -1,12 +1,14 @@
 """EditSet: disjoint, applied as one; the smallest difference; what was typed through."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_lsp.errors import EditConflict
 from qwen_lsp.text.document import Cursor, Document
-from qwen_lsp.text.edits import EditSet, FileEdit, smallest_edit, typed_since
+from qwen_lsp.text.edits import Create, EditSet, FileEdit, Rename, smallest_edit, typed_since
 
 TEXTS = st.text(alphabet="ab\r\n🙂", max_size=12)
 
@@ -82,3 +84,32 @@ def test_smallest_edits(before: str, after: str, expected: tuple[int, int, str])
 def test_typed_since(now: str, typed: str | None) -> None:
     cursor = Cursor(Document("file:///a", "text", 1, "abcd"), 2)
     assert typed_since(cursor, Document("file:///a", "text", 2, now)) == typed
+
+
+def test_files_are_renamed_in_an_order_that_works() -> None:
+    edits = EditSet(renames=(Rename("a", "b"), Rename("b", "c")), creates=(Create("d", "x"),), deletes=("e",))
+    assert edits.renames == (Rename("b", "c"), Rename("a", "b"))
+    assert edits.touched == ("b", "a", "d", "e")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"renames": (Rename("a", "b"), Rename("b", "a"))},
+        {"renames": (Rename("a", "c"), Rename("b", "c"))},
+        {"renames": (Rename("a", "b"), Rename("a", "c"))},
+        {"renames": (Rename("b", "file:///a"),), "edits": (edit(0, 1),)},
+        {"creates": (Create("file:///a", ""),), "edits": (edit(0, 1),)},
+        {"creates": (Create("a", ""), Create("a", "b"))},
+        {"creates": (Create("a", ""),), "deletes": ("a",)},
+        {"deletes": ("file:///a",), "edits": (edit(0, 1),)},
+        {"deletes": ("a", "a")},
+    ],
+)
+def test_files_that_are_made_or_taken_away_twice_are_refused(parts: dict[str, Any]) -> None:
+    with pytest.raises(EditConflict):
+        EditSet(**parts)
+
+
+def test_no_text_is_in_a_log_of_a_created_file() -> None:
+    assert "secret" not in repr(EditSet(creates=(Create("a", "secret"),)))
