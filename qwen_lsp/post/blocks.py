@@ -12,6 +12,7 @@ from difflib import SequenceMatcher, get_close_matches
 
 from qwen_lsp.text.diff import split
 from qwen_lsp.text.lines import line_end
+from qwen_lsp.text.secrets import masked, restored
 
 SEARCH, DIVIDE, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
 MAX_ANSWER_CHARS = 2_000_000
@@ -151,7 +152,11 @@ def applied(blocks: Sequence[Block], targets: Mapping[str, Target], creates: Seq
             else:
                 others.append(placed)
                 n_fitting += 1
-    texts = {path: _changed(targets[path].text, found) for path, found in places.items() if found}
+    texts = {
+        path: restored(_changed(targets[path].text, found), targets[path].text)
+        for path, found in places.items()
+        if found
+    }
     return Applied({**texts, **made}, tuple(failures), n_fitting)
 
 
@@ -178,18 +183,19 @@ def _meant(path: str, names: Sequence[str]) -> str | None:
 
 def _place(block: Block, path: str, target: Target) -> _Placed | Failure:
     raw = split(target.text)
-    lines = [line.rstrip(_ENDS) for line in raw]
+    lines = [line.rstrip(_ENDS) for line in split(masked(target.text))]  # as the model has seen them
     is_empty = not any(line.strip() for line in lines)
     if not block.search and not is_empty:
         return Failure(path, "a block has no line to search for, and the file is not empty")
     if is_empty and not any(line.strip() for line in block.search):
-        return _Placed(0, len(raw), _with_ends(block.replace, (), target.text))
+        return _Placed(0, len(raw), _with_ends(block.replace, (), (), line_end(target.text)))
     for search, replace, rows in _readings(block, lines):
         places = [at for at in _places(search, rows) if _seen(at, at + len(search), target.shown)]
         if len(places) == 1:
             first, last = places[0], places[0] + len(search)
             written = _indented(replace, lines[first:last], block.search)
-            return _Placed(first, last, _with_ends(written, raw[first:last], target.text))
+            new = _with_ends(written, lines[first:last], raw[first:last], line_end(target.text))
+            return _Placed(first, last, new)
         if places:
             where = ", ".join(str(at + 1) for at in places[:5])
             reason = f"the lines of a SEARCH stand {len(places)} times (at lines {where}): add lines around them"
@@ -239,14 +245,12 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _with_ends(lines: Sequence[str], old: Sequence[str], text: str) -> tuple[str, ...]:
-    """Lines that were there keep their own ends, new ones get the file's."""
-    usual = line_end(text)
+def _with_ends(lines: Sequence[str], there: Sequence[str], raw: Sequence[str], usual: str) -> tuple[str, ...]:
+    """Lines that are `there` stay as the file has them, `raw`; new ones get the file's line end."""
     new = [line + usual for line in lines]
-    bare = [line.rstrip(_ENDS) for line in old]
-    for tag, first, last, begin, _ in SequenceMatcher(None, bare, list(lines), autojunk=False).get_opcodes():
+    for tag, first, last, begin, _ in SequenceMatcher(None, there, lines, autojunk=False).get_opcodes():
         if tag == "equal":
-            new[begin : begin + last - first] = old[first:last]
+            new[begin : begin + last - first] = raw[first:last]
     return tuple(line if line[-1:] in ("\n", "\r") else line + usual for line in new)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.post.blocks import Applied, Target, applied, parse
+from qwen_lsp.text.secrets import masked
 
 CART = "class Cart:\n    def total(self):\n        return 0\n\n    def empty(self):\n        return True\n"
 
@@ -56,6 +57,14 @@ def test_line_ends_and_the_last_one_are_kept(end: str, last: bool) -> None:
     check(block("b\n", "x\ny\n"), text("a", "z", "x", "y"), text("a", "z", "b"))
     check(block("b\n", ""), text("a", "z"), text("a", "z", "b"))
     check(block("a\n", ""), text("z", "b"), text("a", "z", "b"))
+
+
+def test_credentials_that_the_model_saw_as_stars_stay() -> None:
+    text = 'password = "hunter2!x"\nretries = 1\n'
+    shown = masked(text)
+    assert "hunter2" not in shown
+    check(block(shown, "# two\n" + shown.replace("1", "2")), "# two\n" + text.replace("1", "2"), text)
+    check(block(shown.split("\n")[0] + "\n", "    " + shown.split("\n")[0] + "\n"), "    " + text, text)
 
 
 def test_equal_lines_keep_their_own_ends_in_a_mixed_file() -> None:
