@@ -15,8 +15,9 @@ class Gate:
     """An account of seconds. A draft may be so long that, if all of it is wrong, the account is empty.
 
     A step with a draft pays in what it saved against drawing its tokens one by one, or takes out what it lost. A plain
-    step pays in LOSS_SHARE of its time: this is what lets a closed gate try again, rarely. So in all, drafting never
-    costs more than that share, the credit and one pass. What a step costs is estimated from all steps so far, a plain
+    step pays in LOSS_SHARE of its time: this is what lets a closed gate try again, rarely. Looking for a draft is paid
+    for whether one is found or not: beside a small model it is no small thing. So in all, drafting never costs more
+    than that share, the credit and one pass. What a step costs is estimated from all steps so far, a plain
     one and each further token in it: one slow step is no evidence.
     """
 
@@ -34,11 +35,13 @@ class Gate:
         worst_s = max_draft * self._token_s
         return max_draft if worst_s <= self._account_s else int(self._account_s / self._token_s)
 
-    def saw(self, n_evaluated: int, n_drawn: int, seconds: float) -> None:
+    def saw(self, n_evaluated: int, n_drawn: int, seconds: float, looked_s: float = 0.0) -> None:
         """One decoding step put `n_evaluated` tokens through the model and drew `n_drawn`. One of each is plain.
 
-        Tokens evaluated again after a miss count here too: they are what the miss cost.
+        Tokens evaluated again after a miss count here too: they are what the miss cost. `looked_s`: looking for a draft
+        took that long, before the step.
         """
+        self._account_s -= looked_s
         if n_evaluated == 1:
             self._saw_plain(seconds)
         elif self._n_plain:

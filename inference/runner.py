@@ -41,6 +41,7 @@ class Run:
     answer: list[int] = field(default_factory=list)
     drafter: Drafter | None = None  # from the first token of the answer on
     draft: Sequence[int] | None = None  # for the next step; None: not looked for yet
+    looked_s: float = 0.0  # what looking for it took
     missed: bool = False  # the last draft did, and the next step evaluates the rest of it again
     n_evaluated: int = 0
 
@@ -209,7 +210,7 @@ class Runner:
         draft = self._draft(run, run.drafter)
         before, begun = self.backend.n_evaluated, self._clock()
         drawn = self.backend.step(run.kept.seq, run.answer[-1], draft, run.sampler)
-        self._gate(run).saw(self.backend.n_evaluated - before, len(drawn), self._clock() - begun)
+        self._gate(run).saw(self.backend.n_evaluated - before, len(drawn), self._clock() - begun, run.looked_s)
         run.missed = len(drawn) <= len(draft)
         self._drew(run, drawn)
         return drawn
@@ -223,7 +224,7 @@ class Runner:
         for run, tokens in zip(runs, drawn, strict=True):
             run.n_evaluated += 1
             if not isinstance(tokens, EngineError):
-                self._gate(run).saw(1, 1, seconds)
+                self._gate(run).saw(1, 1, seconds, run.looked_s)
                 self._drew(run, tokens)
         return drawn
 
@@ -231,7 +232,9 @@ class Runner:
         """What the run's next step tries; looked for once."""
         if run.draft is None:
             room = run.job.max_tokens - len(run.answer) - 1
+            begun = self._clock()
             run.draft = drafter.draft(self._gate(run).limit(min(room, MAX_DRAFT)))
+            run.looked_s = self._clock() - begun
         return run.draft
 
     def _gate(self, run: Run) -> Gate:

@@ -52,6 +52,17 @@ def test_never_loses_more_than_its_share(world: list[tuple[int, float]], token_s
     assert spent <= plain_would + CREDIT + LOSS_SHARE * n_plain + one_pass + 1e-6
 
 
+@given(st.integers(1, 3000), st.floats(0.01, 2))
+def test_looking_in_vain_is_paid_for(n_steps: int, looked_s: float) -> None:
+    """A text with nothing to copy from: beside a small model the search alone would be felt."""
+    gate, looked = Gate(), 0.0
+    for _ in range(n_steps):
+        cost = looked_s if gate.limit(16) else 0.0
+        gate.saw(1, 1, 1.0, cost)
+        looked += cost
+    assert looked <= CREDIT + LOSS_SHARE * n_steps + looked_s
+
+
 @given(st.integers(1, 3000), st.floats(0.05, 1))
 def test_wasted_tokens_are_few(n_steps: int, token_s: float) -> None:
     """An opponent who lets every draft fail."""
