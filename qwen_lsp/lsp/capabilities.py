@@ -27,6 +27,7 @@ class Client:
     resolves: bool = False  # asks for an action's edit only when it is chosen
     disabled: bool = False  # shows why an action can not be chosen
     document_changes: bool = False  # takes edits with versions
+    normalizes_line_ends: bool = False  # LF becomes what the file has
     applies_edits: bool = False
     progress: bool = False
     configuration: bool = False  # answers workspace/configuration
@@ -48,6 +49,7 @@ def client_of(capabilities: t.ClientCapabilities) -> Client:
         disabled=bool(_at(capabilities, "text_document.code_action.disabled_support")),
         # Neovim takes documentChanges without saying so, as it does `resourceOperations`, which need them.
         document_changes=bool(_at(edit, "document_changes") or _at(edit, "resource_operations")),
+        normalizes_line_ends=bool(_at(edit, "normalizes_line_endings")),
         applies_edits=bool(_at(capabilities, "workspace.apply_edit")),
         progress=bool(_at(capabilities, "window.work_done_progress")),
         configuration=bool(_at(capabilities, "workspace.configuration")),

@@ -74,14 +74,19 @@ def roots(params: t.InitializeParams) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def inline_list(suggestion: Suggestion, encoding: Encoding) -> t.InlineCompletionList:
+def inline_list(suggestion: Suggestion, client: Client) -> t.InlineCompletionList:
     """The one item; its command tells us that it was accepted."""
     item = t.InlineCompletionItem(
-        insert_text=suggestion.text,
-        range=span(suggestion.document, suggestion.start, suggestion.end, encoding),
+        insert_text=_new_text(suggestion.text, client),
+        range=span(suggestion.document, suggestion.start, suggestion.end, client.encoding),
         command=t.Command(title="Accepted", command=ACCEPTED, arguments=[suggestion.id]),
     )
     return t.InlineCompletionList(items=[item])
+
+
+def _new_text(text: str, client: Client) -> str:
+    """With the file's line ends, or with LF for a client that turns it into them: Neovim would insert the CR."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if client.normalizes_line_ends else text
 
 
 def completion_list(suggestion: Suggestion | None, client: Client) -> t.CompletionList:
@@ -96,7 +101,7 @@ def _completion_item(suggestion: Suggestion, client: Client) -> t.CompletionItem
     line_start = document.lines.starts[document.lines.line_at(suggestion.offset)]
     word = _WORD_BEFORE.search(document.text, line_start, suggestion.offset)
     start = min(suggestion.start, word.start() if word else suggestion.offset)
-    text = document.text[start : suggestion.start] + suggestion.text
+    text = _new_text(document.text[start : suggestion.start] + suggestion.text, client)
     first, _, rest = text.strip().partition("\n")
     label = first.rstrip()
     return t.CompletionItem(

@@ -22,7 +22,7 @@ async def inline_completion(session: Session, params: t.InlineCompletionParams) 
         suggestion = _with_selected(suggestion, selected, session.client.encoding)
         if suggestion is None:
             session.status.nothing(FEATURE, params.text_document.uri, "it differs from the menu's item", shown=False)
-    return None if suggestion is None else convert.inline_list(suggestion, session.client.encoding)
+    return None if suggestion is None else convert.inline_list(suggestion, session.client)
 
 
 def _with_selected(suggestion: Suggestion, selected: t.SelectedCompletionInfo, encoding: Encoding) -> Suggestion | None:

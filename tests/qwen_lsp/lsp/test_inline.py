@@ -380,3 +380,12 @@ async def test_a_usage_line_for_clients_that_trace() -> None:
     wire.notify("$/setTrace", {"value": "off"})
     await wire.ask(INLINE, inline_at(URI, 0, 1))
     assert len(wire.said("$/logTrace")) == 1
+
+
+@pytest.mark.parametrize(("normalizes", "said"), [(True, "b\nc"), (False, "b\r\nc")])
+async def test_lines_end_as_the_editor_takes_them(normalizes: bool, said: str) -> None:
+    wire, editor = Wire(), FakeEditor("utf-16")
+    await wire.begin({"workspace": {"workspaceEdit": {"normalizesLineEndings": normalizes}}})
+    wire.notify("textDocument/didOpen", editor.open(URI, "a\r\n"))
+    wire.script.says = "b\r\nc"
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"][0]["insertText"] == said
