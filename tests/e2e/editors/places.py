@@ -10,6 +10,7 @@ import pytest
 EDITORS: Mapping[str, tuple[str, str]] = {
     "nvim": ("debian", "bin/nvim"),
     "hx": ("debian", "bin/hx"),
+    "nvim-0.11": ("neovim-0.11", "bin/nvim"),
     "tmux": ("debian", "bin/tmux"),
     "vscode": ("vscode", ""),
 }

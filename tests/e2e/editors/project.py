@@ -25,8 +25,6 @@ class Stock:
 
     def is_empty(self):
         pass
-
-    def total(self, prices):
 '''
 ORDERS = '''"""What was ordered."""
 
@@ -47,16 +45,16 @@ def header():
 BASKET = """# 🧺 größe, 数量
 def label(name):
     return "🧺 " + name
-
-
-def price(name):
-    cost = 3  # 🪙
 """.replace("\n", "\r\n")
 
-# What is said at the end of `total` in STOCK, at the end of `price` in BASKET, and for the body of `is_empty`.
-TOTAL = "        taxed = sum(prices[name] * n for name, n in self.items.items())\n        return round(taxed, 2)"
-PRICE = "    return cost * len(name)  # 💶"
-IS_EMPTY = "return not self.items"
+# What a test types at the end of STOCK or BASKET, and what is then said on the next line.
+TOTAL_TYPED, TOTAL = (
+    "def total(self, prices):",
+    ("        taxed = sum(prices[name] * n for name, n in self.items.items())\n        return round(taxed, 2)\n"),
+)
+PRICE_TYPED, PRICE = "def price(name):", "    cost = 3  # 🪙\n    return cost * len(name)\n"
+NOTHING_TYPED = "# nothing is said here"
+IS_EMPTY = "return not self.items"  # the body that *fill in is_empty* gives it
 
 FILES = {"shop/stock.py": STOCK, "shop/orders.py": ORDERS, "shop/report.py": REPORT, "shop/basket.py": BASKET}
 
@@ -75,8 +73,10 @@ def make(folder: Path) -> Path:
 def scripted(path: Path) -> Path:
     """The scripted engine's answers, for `model`; the first row that fits the prompt answers."""
     rows = [
-        {"when": ["def total(self, prices):"], "say": TOTAL},
-        {"when": ["def price(name):"], "say": PRICE},
+        {"when": [NOTHING_TYPED], "say": ""},
+        {"when": [PRICE_TYPED], "say": PRICE},
+        {"when": [TOTAL_TYPED], "say": TOTAL},
+        {"when": ["def is_empty(self):"], "say": IS_EMPTY},
     ]
     path.write_text(json.dumps(rows), "utf-8")
     return path
@@ -85,5 +85,11 @@ def scripted(path: Path) -> Path:
 def settings(home: Path) -> None:
     """The user's settings in `QWEN_LSP_HOME`: the scripted engine with the answers above."""
     answers = scripted(home / "answers.json")
-    lines = ['engine = "scripted"', f"model = {json.dumps(str(answers))}", "completion.debounce_ms = 0"]
+    # The scripted engine counts bytes. What it would say ahead of time is not for these tests.
+    lines = [
+        'engine = "scripted"',
+        f"model = {json.dumps(str(answers))}",
+        "completion.max_tokens = 512",
+        "completion.prefetch = false",
+    ]
     (home / "qwen-lsp.toml").write_text("\n".join(lines) + "\n", "utf-8")

@@ -13,6 +13,12 @@ from tests.e2e.editors.traffic import check, read
 
 ASKED = {"jsonrpc": "2.0", "id": 1, "method": "shutdown"}
 ANSWERED = {"jsonrpc": "2.0", "id": 1, "result": None}
+HOVERED = {
+    "jsonrpc": "2.0",
+    "id": 2,
+    "method": "textDocument/hover",
+    "params": {"textDocument": {"uri": "file:///a"}, "position": {"line": 0, "character": 0}},
+}
 OPENED = {
     "jsonrpc": "2.0",
     "method": "textDocument/didOpen",
@@ -41,7 +47,7 @@ def test_a_clean_log_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "fault"),
     [
-        ([("editor", ASKED)], "has 0 answers"),
+        ([("editor", HOVERED), ("editor", ASKED)], "has 0 answers"),
         ([("editor", ASKED), ("server", ANSWERED), ("server", ANSWERED)], "has 2 answers"),
         ([("server", ANSWERED)], "what was not asked"),
         ([("editor", {"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument": 1}})], "didOpen"),

@@ -88,8 +88,9 @@ def _faults(session: Session) -> Iterator[str]:
     for asker, ids in requests.items():
         for number, method in ids.items():
             n_answers = answered[asker, number]
-            # An editor that leaves, or kills the server, waits for nothing any more.
-            if n_answers > 1 or (n_answers == 0 and asker == "editor" and session.was_shut_down):
+            # An editor that kills the server waits for nothing; one that leaves not for the answer to `shutdown`.
+            waits = asker == "editor" and session.was_shut_down and method != "shutdown"
+            if n_answers > 1 or (n_answers == 0 and waits):
                 yield f"{method} {number} of the {asker} has {n_answers} answers"
 
 
