@@ -10,6 +10,7 @@ from typing import Literal
 
 from qwen_lsp.features.recent import Spot
 from qwen_lsp.text.document import Cursor, Document
+from qwen_lsp.text.lines import code_points, units
 
 REMEMBERED = 200  # suggestions whose acceptance is still believed
 SEEN_S = 0.75  # shown for less, it was not read
@@ -59,18 +60,18 @@ class Outcomes:
         return [] if last is not None and offer.at == last.at else [Event("shown", offer)]
 
     def accepted(self, name: str, length: int | None, text: str, now: float) -> list[Event]:
-        """The user took all of it, or its first `length` characters. `text`: the document's, with that in it.
+        """The user took all of it, or its first `length` units of UTF-16. `text`: the document's, with that in it.
 
         One that is not known, or was taken already, counts for nothing.
         """
         offer = self._offers.get(name)
         if offer is None:
             return []
-        whole = length is None or length >= len(offer.text)
+        whole = length is None or length >= units(offer.text, "utf-16")
         if whole:
             del self._offers[name]
             self._current = None
-        taken = offer.text if whole else offer.text[: max(length or 0, 0)]
+        taken = offer.text if length is None else offer.text[: code_points(offer.text, length, "utf-16")]
         if not taken.strip():
             return []
         kept = Offer(name, offer.spot, offer.document, offer.offset, taken, now)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 SUBJECTS = {
     "inference": "the daemon against llama-server and mlx_lm.server: tokens, first token, CPU, decoding of edits",
     "exactness": "random edit scripts: greedy answers equal with everything on and with nothing on",
+    "typing": "typing replayed from git history through the whole server, against llama.vim on llama-server",
     "soak": "many clients for minutes: memory, answers, errors",
     "index": "cold, warm and saved files against a plain parse of the same files",
     "retrieval": "does the packed context hold the definitions of what a masked line uses?",

@@ -30,7 +30,7 @@ async def why(session: Session, arguments: Sequence[object]) -> list[dict[str, o
 
 
 async def accepted(session: Session, arguments: Sequence[object]) -> None:
-    """The user took a suggestion, or so many of its first characters."""
+    """The user took a suggestion, or so many of its first units of UTF-16."""
     name, length, *_ = (*arguments, None, None)
     if isinstance(name, str) and (length is None or (isinstance(length, int) and length > 0)):
         session.suggestions.accepted(name, length)

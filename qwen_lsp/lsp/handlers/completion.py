@@ -3,6 +3,7 @@
 from lsprotocol import types as t
 
 from qwen_lsp.lsp import convert
+from qwen_lsp.lsp.flight import Superseded
 from qwen_lsp.lsp.handlers.suggest import suggest
 from qwen_lsp.lsp.session import Session
 
@@ -11,4 +12,5 @@ FEATURE = "completion"
 
 async def completion(session: Session, params: t.CompletionParams) -> t.CompletionList:
     """The suggestion as an item of the menu."""
-    return convert.completion_list(await suggest(session, FEATURE, params, automatic=False), session.client)
+    found = await suggest(session, FEATURE, params, automatic=False)
+    return convert.completion_list(None if isinstance(found, Superseded) else found, session.client)

@@ -1,4 +1,7 @@
-"""textDocument/inlineCompletion. An empty answer is null; its reason is in the status."""
+"""textDocument/inlineCompletion. No item: its reason is in the status. Null: a newer request has taken its place.
+
+Neovim shows what it showed before when the answer is null, and clears it when there is no item.
+"""
 
 from dataclasses import replace
 
@@ -6,6 +9,7 @@ from lsprotocol import types as t
 
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.convert import Suggestion
+from qwen_lsp.lsp.flight import Superseded
 from qwen_lsp.lsp.handlers.suggest import suggest
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.lines import Encoding
@@ -17,12 +21,16 @@ async def inline_completion(session: Session, params: t.InlineCompletionParams) 
     """The text that could stand at the cursor."""
     automatic = params.context.trigger_kind == t.InlineCompletionTriggerKind.Automatic
     suggestion = await suggest(session, FEATURE, params, automatic=automatic)
+    if isinstance(suggestion, Superseded):
+        return None
     selected = params.context.selected_completion_info
     if suggestion is not None and selected is not None:
         suggestion = _with_selected(suggestion, selected, session.client.encoding)
         if suggestion is None:
             session.status.nothing(FEATURE, params.text_document.uri, "it differs from the menu's item", shown=False)
-    return None if suggestion is None else convert.inline_list(suggestion, session.client)
+    if suggestion is None:
+        return t.InlineCompletionList(items=[])
+    return convert.inline_list(suggestion, session.client)
 
 
 def _with_selected(suggestion: Suggestion, selected: t.SelectedCompletionInfo, encoding: Encoding) -> Suggestion | None:

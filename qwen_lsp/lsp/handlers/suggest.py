@@ -64,8 +64,8 @@ class _Stage:
 
 async def suggest(
     session: Session, feature: str, params: t.InlineCompletionParams | t.CompletionParams, *, automatic: bool
-) -> Suggestion | None:
-    """What could stand at the position; None with a reason in the status."""
+) -> Suggestion | Superseded | None:
+    """What could stand at the position; None with a reason in the status. Superseded: the text has moved on."""
     snapshot, uri = session.snapshot(), params.text_document.uri
     document = snapshot.documents.get(uri)
     if document is None:
@@ -81,8 +81,8 @@ def asked_at(session: Session, feature: str, snapshot: Snapshot, cursor: Cursor,
     return Asked(feature, snapshot, cursor, session.suggestions.clock(), automatic, hurries)
 
 
-async def suggest_at(session: Session, asked: Asked) -> Suggestion | None:
-    """What could stand at the cursor, in the document as it is by then; None with a reason in the status."""
+async def suggest_at(session: Session, asked: Asked) -> Suggestion | Superseded | None:
+    """The same at a cursor. What is found is for the document as it is by then."""
     if session.suggestions.paused:
         _nothing(session, asked, PAUSED)
         return None
@@ -101,10 +101,14 @@ async def suggest_at(session: Session, asked: Asked) -> Suggestion | None:
         return None
     if isinstance(made, Superseded):
         _nothing(session, asked, Nothing(_replaced(stage)), shown=False)
-    elif isinstance(made, StillMaking):
+        return made
+    if isinstance(made, StillMaking):
         _nothing(session, asked, Nothing(_still(session)))
+    elif made.found is LEFT_BEHIND:
+        _nothing(session, asked, LEFT_BEHIND, shown=False)
+        return Superseded()
     elif isinstance(made.found, Nothing):
-        _nothing(session, asked, made.found, shown=made.found is not LEFT_BEHIND)
+        _nothing(session, asked, made.found)
     elif asked.automatic and session.suggestions.recent.is_rejected(made.cursor, made.found.text):
         _nothing(session, asked, UNWANTED)
     else:
@@ -162,9 +166,12 @@ def _still(session: Session) -> str:
 def _nothing(session: Session, asked: Asked, found: Nothing, *, shown: bool = True) -> None:
     session.suggestions.answered(asked.began, known=False, empty=True)
     session.status.nothing(*asked.key, found.reason, found.usage, shown=shown)
+    if found.usage is not None:
+        what = f"{asked.feature} {asked.key[1]} version {asked.cursor.document.version}, nothing"
+        session.editor.trace(what, found.usage)
 
 
-def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Suggestion | None:
+def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Suggestion | Superseded:
     """The suggestion in the document as it is now."""
     found = made.found
     assert isinstance(found, Completion)
@@ -173,7 +180,7 @@ def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Sug
     typed = typed_through(made.cursor, found, now)
     if now is None or typed is None:
         _nothing(session, asked, Nothing(LEFT_BEHIND.reason, found.usage), shown=False)
-        return None
+        return Superseded()
     session.suggestions.answered(asked.began, known=is_known, empty=False)
     offer = session.status.offered(asked.feature, uri, found.usage)
     what = f"{asked.feature} {uri} version {now.version}" + (", known" if is_known else "")

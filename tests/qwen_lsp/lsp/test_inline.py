@@ -14,6 +14,7 @@ from tests.qwen_lsp.lsp.wire import Wire, inline_at
 
 INLINE = "textDocument/inlineCompletion"
 REFRESH = "qwen/refresh"
+NONE: dict[str, Any] = {"items": []}  # nothing to show; null would leave what Neovim shows
 URI = "file:///w/a.py"
 
 
@@ -143,10 +144,10 @@ async def test_no_answer_comes_after_the_editor_has_stopped_waiting(monkeypatch:
     monkeypatch.setattr(suggest, "DEADLINE_S", 0.0)
     wire, _ = await opened("a", refreshes=True)
     wire.script.gate.clear()
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
     assert await why(wire) == ["the model still thinks after 0 ms; what it finds is kept"]
     wire.engines[0].become("starting", "63 %")
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
     assert (await why(wire))[0] == "the model is loading: 63 %"
     wire.script.gate.set()
     await wire.until(lambda: bool(wire.said(REFRESH)))
@@ -194,7 +195,7 @@ async def test_what_is_made_ahead_ends_when_somebody_asks() -> None:
 async def test_a_pause_is_told_and_ends() -> None:
     wire, _ = await opened("a")
     assert await wire.ask("workspace/executeCommand", {"command": "qwen.pause"}) == {"paused": True}
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
     assert wire.said("qwen/status")[-1]["paused"] is True
     assert await why(wire) == ["paused: the command qwen.pause goes on"]
     arguments = [{"paused": False}]
@@ -209,7 +210,7 @@ async def test_what_was_taken_back_is_not_offered_again_unless_asked_for() -> No
     wire.notify("textDocument/didChange", editor.accept(URI, item["range"], item["insertText"]))
     await wire.ask("workspace/executeCommand", item["command"])
     type_text(wire, editor, 1, "", len("suggestion"))
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False)) is None
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False)) == NONE
     assert (await why(wire))[0] == "you did not want this suggestion here a moment ago"
     assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"]
     counts = (await wire.ask("workspace/executeCommand", {"command": "qwen.stats"}))["counts"]
@@ -291,7 +292,7 @@ async def test_the_item_selected_in_the_menu_is_respected(text: str, expected: s
     params["context"]["selectedCompletionInfo"] = {"range": word, "text": text}
     result = await wire.ask(INLINE, params)
     if expected is None:
-        assert result is None
+        assert result == NONE
     else:
         assert result["items"][0]["insertText"] == expected
         assert result["items"][0]["range"] == word
@@ -299,12 +300,12 @@ async def test_the_item_selected_in_the_menu_is_respected(text: str, expected: s
 
 async def test_every_empty_answer_has_a_reason() -> None:
     wire, _ = await opened("a")
-    assert await wire.ask(INLINE, inline_at("file:///w/unknown.py", 0, 0)) is None
+    assert await wire.ask(INLINE, inline_at("file:///w/unknown.py", 0, 0)) == NONE
     wire.script.says = Nothing("the file is excluded")
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
     wire.script.says = EngineLost("the connection broke")
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) is None
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
     assert await why(wire) == [
         "the connection broke",
         "the file is excluded",

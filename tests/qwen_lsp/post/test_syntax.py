@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.index.grammars import encode, parse
+from qwen_lsp.post.region import region
 from qwen_lsp.post.syntax import GATE_CHARS, n_faults, sound_part
 
 
@@ -66,3 +67,48 @@ def _faults(text: str) -> int:
     tree = parse("python", encode(text))
     assert tree is not None
     return n_faults(tree.root_node)
+
+
+FILLER = {
+    "python": "def f{n}(value):\n    if value:\n        return [value]\n    return {{}}\n\n\n",
+    "go": "func f{n}(value int) int {{\n\tif value > 0 {{\n\t\treturn 1\n\t}}\n\treturn 0\n}}\n\n",
+    "javascript": "res.f{n} = function f{n}(value) {{\n  return [value, `${{value}}`];\n}};\n\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "model_says", "passes"),
+    [
+        ("python", "class A:\n    def f(self):\n        x = y$0\n\n    def g(self):\n        pass\n", "[1", ""),
+        ("python", "class A:\n    def f(self):\n        $0\n", "if x:\n            y = (1\n", "if x:"),
+        ("python", "class A:\n    def f(self):\n        $0\n", "x = 1\n        y = (1", "x = 1"),
+        ("python", "class A:\n    def f(self):\n        $0\n", "x = 1\n        y = 1", "x = 1\n        y = 1"),
+        ("go", "func g() int {\n\treturn $0\n}\n\n", "1)", ""),
+        ("go", "func g() int {\n\treturn $0\n}\n\n", "1", "1"),
+        (
+            "javascript",
+            "res.g = function (a) {\n  $0\n};\n",
+            "if (a) {\n    return 1;\n  }",
+            "if (a) {\n    return 1;\n  }",
+        ),
+    ],
+)
+def test_in_a_long_file_the_function_around_it_is_judged(
+    language: str, text: str, model_says: str, passes: str
+) -> None:
+    filler = "".join(FILLER[language].format(n=n) for n in range(200))
+    head = "package a\n\n" if language == "go" else ""
+    check_gate(language, head + filler + text + filler, model_says=model_says, passes=passes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(FILLER)), st.integers(0, 30_000), st.data())
+def test_a_region_is_whole_lines_around_the_place(language: str, at: int, data: st.DataObject) -> None:
+    text = "".join(FILLER[language].format(n=n) for n in range(200))
+    at = min(at, len(text))
+    found = region(language, text, at, at)
+    assert 0 <= found.start <= at <= found.end <= len(text)
+    for border in (found.start, found.end):
+        assert border in (0, len(text)) or text[border - 1] == "\n"
+    lines = text[found.start : found.end].split("\n")
+    assert all(line.startswith(found.indent) or not line.strip() for line in lines)

@@ -1,0 +1,82 @@
+"""The part of a file that a change at one place can break: the function or class around it. By indentation; pure.
+
+A parser needs 30 ms for a half-typed file of 3,000 lines, and none for one function. Where the lines do not tell, the
+region is the whole file. Knows no syntax tree.
+"""
+
+import re
+from dataclasses import dataclass
+
+SMALL_CHARS = 6_000  # parsed in half a millisecond: not worth cutting
+_HEADER = re.compile(
+    r"(?:(?:export|default|pub(?:\([a-z]+\))?|async|static|public|private|final|abstract|unsafe|const)\s+)*"
+    r"(?:def|class|func|function|fn|impl|struct|enum|interface|trait|namespace|module)\b"
+    r"|[\w.$]+ = (?:async )?(?:function\b|\()"
+)
+_DEF = re.compile(r"[ \t]*(?:async\s+)?(?:def|class)\b")
+_INSIDE = re.compile(r"[ \t]*(?:[)\]}]|(?:else|elif|except|finally|catch|end|case|default)\b)")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """`text[start:end]` is a whole thing, `indent` deep."""
+
+    start: int
+    end: int
+    indent: str = ""
+
+
+def region(language_id: str, text: str, start: int, end: int) -> Region:
+    """What stands around `start` to `end`."""
+    whole = Region(0, len(text))
+    if len(text) <= SMALL_CHARS:
+        return whole
+    header = _header(language_id, text, start)
+    if header is None:
+        return whole
+    first, indent = header
+    return Region(first, _end(text, end, len(indent.expandtabs())), indent)
+
+
+def _header(language_id: str, text: str, at: int) -> tuple[int, str] | None:
+    """The line that the place belongs to: in Python the nearest def or class, elsewhere the outermost line."""
+    pattern, line_start = (_DEF if language_id == "python" else _HEADER), text.rfind("\n", 0, at) + 1
+    depth = _depth(text[line_start:at])
+    if depth is None:
+        depth = _depth(_line(text, line_start)) or 0
+    depth = depth or 1  # between two things: from the one before on
+    while line_start > 0:
+        line_start = text.rfind("\n", 0, line_start - 1) + 1
+        line = _line(text, line_start)
+        found = _depth(line)
+        if found is None or found >= depth or _INSIDE.match(line):
+            continue
+        depth = found
+        if pattern.match(line) and (language_id == "python" or depth == 0):
+            return line_start, line[: len(line) - len(line.lstrip())]
+        if depth == 0:
+            return None
+    return None
+
+
+def _end(text: str, at: int, depth: int) -> int:
+    """Where the next line begins that stands no deeper and does not close what was opened."""
+    newline = text.find("\n", at)
+    while newline >= 0:
+        line = _line(text, newline + 1)
+        found = _depth(line)
+        if found is not None and found <= depth and not _INSIDE.match(line):
+            return newline + 1
+        newline = text.find("\n", newline + 1)
+    return len(text)
+
+
+def _line(text: str, start: int) -> str:
+    end = text.find("\n", start)
+    return text[start : end if end >= 0 else len(text)]
+
+
+def _depth(line: str) -> int | None:
+    """None for a blank line."""
+    code = line.lstrip()
+    return len(line[: len(line) - len(code)].expandtabs()) if code.strip() else None

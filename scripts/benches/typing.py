@@ -1,0 +1,228 @@
+"""Typing replayed from a repository's history, through the whole server over stdio, against the real daemon.
+
+    scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N] [--context-tokens N] [--no-baseline]
+
+Each key is sent as an editor sends it, and its answer awaited; pauses of thought are kept up to a second, because the
+server works in them, those between keys are not. Tokens are the daemon's counts. The baseline asks the same keys of
+llama-server as llama.vim does (see typing_baseline). Prints a table and what the issue wants to be reached.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from qwen_lsp.eval.history import Change, Repository
+from qwen_lsp.eval.traces import Stroke, strokes
+from scripts.benches.inference_servers import ROOT, Engine, Server, get, homes, ours, peer
+from scripts.benches.typing_baseline import Vim
+from scripts.benches.typing_window import LANGUAGES, Key, Window
+
+SEED = 0
+MOST_COMMITS = 400
+THOUGHT_S = 1.0  # of a longer pause that is waited for in fact
+BASELINE_KEYS = 120  # of each repository: the peer evaluates thousands of tokens at most keys
+
+
+@dataclass(slots=True)
+class Run:
+    """One repository on one engine. `elsewhere`: tokens evaluated at the first key after an edit in another file."""
+
+    repository: str
+    engine: Engine
+    context_tokens: int | None
+    keys: list[Key] = field(default_factory=list)
+    elsewhere: list[tuple[int, int]] = field(default_factory=list)  # tokens of the edits, evaluated
+    strokes: Counter[str] = field(default_factory=Counter)
+    all_tokens: int = 0  # by the daemon's own count, warm-ups and what was made ahead included
+    seconds: float = 0.0
+    typed_s: float = 0.0  # what the strokes would take a person
+    baseline_tokens: list[int] = field(default_factory=list)
+    baseline_ms: list[float] = field(default_factory=list)
+    baseline_keys: int = 0
+    same_keys_tokens: int = 0  # ours, all of them, over the keys that the baseline was asked
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the texts that were shown."""
+        keys = [asdict(replace(key, shown=None)) | {"is_shown": key.shown is not None} for key in self.keys]
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"keys": keys}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is replayed: the tree at `commit`, then the strokes; `sources` are other files of the tree, open as tabs."""
+
+    repository: Repository
+    commit: str
+    strokes: tuple[Stroke, ...]
+    tabs: dict[str, str]
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    engines: tuple[Engine, ...] = ("llama", "mlx") if options.engine == "all" else (options.engine,)
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs: list[Run] = []
+    for folder in options.repositories or [ROOT]:
+        session = cut(Repository(folder), options.keys)
+        for engine in engines:
+            run = Run(folder.name, engine, options.context_tokens)
+            runs.append(run)
+            _ours(run, session)
+            if engine == "llama" and not options.no_baseline:
+                _baseline(run, session, options.out / "llama-server.log")
+            print("\n".join(lines(run)), flush=True)
+    path = options.out / "typing.json"
+    path.write_text(json.dumps({"load": os.getloadavg(), "runs": [run.as_json() for run in runs]}, indent=1), "utf-8")
+    print(f"wrote {path}")
+    return 0
+
+
+def cut(repository: Repository, n_keys: int) -> Session:
+    """The newest run of commits that has so many keys to type in code, the oldest of them first."""
+    chosen: list[tuple[str, list[Change]]] = []
+    n_found = 0
+    for commit in repository.commits(most=MOST_COMMITS):
+        changes = [change for change in repository.changes(commit) if Path(change.path).suffix in LANGUAGES]
+        n = sum(stroke.kind == "key" for stroke in strokes(changes, SEED))
+        if n == 0 or n > n_keys:  # a new file of a thousand lines was not typed in one go
+            continue
+        chosen.append((commit.parent, changes))
+        n_found += n
+        if n_found >= n_keys:
+            break
+    chosen.reverse()
+    trace = tuple(stroke for _, changes in chosen for stroke in strokes(changes, SEED))
+    tabs = {change.path: change.before for _, changes in chosen for change in changes}
+    return Session(repository, chosen[0][0], trace, tabs)
+
+
+def _ours(run: Run, session: Session) -> None:
+    options: dict[str, Any] = {"engine": run.engine, "completion": {"debounce_ms": 0}}
+    if run.context_tokens is not None:
+        options["completion"]["context_tokens"] = run.context_tokens
+    with homes() as home, tempfile.TemporaryDirectory() as work:
+        tree = Path(work).resolve() / run.repository
+        session.repository.checkout(tree).move(session.commit)
+        daemon = ours(run.engine, home)
+        window = Window(tree)
+        try:
+            window.start(home, options)
+            for path in session.tabs:
+                if (tree / path).exists():
+                    window.open(path, (tree / path).read_text("utf-8"))
+            begun, before = time.perf_counter(), _evaluated(daemon)
+            _play(run, window, session, daemon)
+            run.seconds, run.all_tokens = time.perf_counter() - begun, _evaluated(daemon) - before
+        finally:
+            window.stop()
+            daemon.stop()
+
+
+def _play(run: Run, window: Window, session: Session, daemon: Server) -> None:
+    at_start, last_path, edits = _evaluated(daemon), "", 0
+    for stroke in session.strokes:
+        run.strokes[stroke.kind] += 1
+        run.typed_s += stroke.pause_s
+        if stroke.pause_s >= THOUGHT_S:
+            time.sleep(THOUGHT_S)
+        _apply(window, stroke)
+        if stroke.kind == "paste":
+            edits += len(stroke.text) // 3 + (stroke.end - stroke.start) // 3
+        if stroke.kind not in ("key", "back"):
+            continue
+        key = window.complete(stroke.path, stroke.cursor)
+        if len(run.keys) == BASELINE_KEYS:
+            run.same_keys_tokens = _evaluated(daemon) - at_start
+        if edits and key.usage and stroke.path == last_path:
+            run.elsewhere.append((edits, int(key.usage["evaluated_tokens"] or 0)))
+        edits, last_path = 0, stroke.path
+        run.keys.append(key)
+    if not run.same_keys_tokens:
+        run.same_keys_tokens = _evaluated(daemon) - at_start
+
+
+def _apply(window: Window, stroke: Stroke) -> None:
+    if stroke.kind == "open":
+        window.open(stroke.path, stroke.text)
+    elif stroke.kind != "jump":
+        window.edit(stroke.path, stroke.start, stroke.end, stroke.text)
+
+
+def _baseline(run: Run, session: Session, log: Path) -> None:
+    server = peer("llama", log)
+    texts, vim = dict(session.tabs), Vim(server)
+    try:
+        for stroke in session.strokes:
+            if stroke.kind == "open":
+                texts[stroke.path] = vim.opened[stroke.path] = stroke.text
+            elif stroke.kind != "jump":
+                texts[stroke.path] = stroke.applied(texts[stroke.path])
+            if stroke.kind not in ("key", "back"):
+                continue
+            answer = vim.key(stroke.path, texts, stroke.cursor)
+            run.baseline_tokens.append(answer.evaluated if answer else 0)
+            if answer:
+                run.baseline_ms.append(answer.total_s * 1000)
+            run.baseline_keys += 1
+            if run.baseline_keys > BASELINE_KEYS:
+                break
+    finally:
+        server.stop()
+
+
+def _evaluated(daemon: Server) -> int:
+    for line in get(daemon.address, "/metrics")[1].decode().splitlines():
+        if line.startswith("qwen_tokens_evaluated_total"):
+            return int(float(line.split()[-1]))
+    raise RuntimeError("the daemon does not say how many tokens it evaluated")
+
+
+def lines(run: Run) -> Iterator[str]:
+    """What a run came to, and against what the issue wants to be reached."""
+    asked = [key for key in run.keys if key.evaluated is not None and not key.is_known]
+    tokens = [key.evaluated for key in run.keys if key.evaluated is not None]
+    context = f"{run.context_tokens} tokens of context" if run.context_tokens else "default context"
+    yield f"{run.repository}, {run.engine}, {context}: {len(run.keys)} keys, {dict(run.strokes)}"
+    yield f"  prompt tokens at a model call: {_told([key.prompt for key in asked])}"
+    yield f"  tokens evaluated per key: {_told(tokens)}   (goal: median <= 16, p95 <= 64)"
+    yield f"  of those that asked the model: {_told([key.evaluated or 0 for key in asked])}"
+    n_known, n_shown = sum(key.is_known for key in run.keys), sum(key.shown is not None for key in run.keys)
+    yield f"  keys that asked no model: {n_known} of {len(run.keys)}; with ghost text: {n_shown}"
+    yield f"  ms from key to answer: {_told([key.total_ms for key in run.keys])}"
+    yield f"  ms of it beside the engine: {_told([key.overhead_ms for key in asked])}   (goal: p95 <= 5)"
+    if run.elsewhere:
+        over = [evaluated - edit for edit, evaluated in run.elsewhere]
+        yield f"  first key after an edit elsewhere, tokens beyond the edit's: {_told(over)}   (goal: <= 128)"
+    yield f"  all tokens, also warm-ups and what was made ahead: {run.all_tokens:,} in {run.seconds:.0f} s"
+    yield f"  a person takes {run.typed_s:.0f} s"
+    if run.baseline_tokens:
+        total, own = sum(run.baseline_tokens), run.same_keys_tokens
+        yield f"  llama.vim on llama-server, the first {run.baseline_keys} keys: {_told(run.baseline_tokens)} tokens"
+        yield f"  its ms to the whole answer: {_told(run.baseline_ms)}"
+        yield f"  tokens over those keys: {total:,} against {own:,}: {total / max(own, 1):.1f}x   (goal: >= 20x)"
+
+
+def _told(values: Sequence[float]) -> str:
+    if not values:
+        return "none"
+    ordered = sorted(values)
+    ranks = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.95)]
+    return f"median {ranks[0]:,.1f}, p95 {ranks[1]:,.1f}, most {ordered[-1]:,.1f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench typing", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("repositories", nargs="*", type=lambda name: Path(name).resolve(), metavar="REPO")
+    parser.add_argument("--engine", choices=("llama", "mlx", "all"), default="llama")
+    parser.add_argument("--keys", type=int, default=400, help="at least so many, of each repository (default: 400)")
+    parser.add_argument("--context-tokens", type=int, metavar="N", help="the setting completion.context_tokens")
+    parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="FOLDER")
+    return parser
