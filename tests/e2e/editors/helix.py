@@ -1,0 +1,87 @@
+"""A Helix as a user has it with editors/helix/languages.toml, in a terminal. Keys in, screen and files out: it has no
+other door. Knows no test.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.editors import tee, traffic
+from tests.e2e.editors.places import need
+from tests.e2e.editors.terminal import Terminal, private, terminal, until
+
+ROOT = Path(__file__).parents[3]
+FRAGMENT = ROOT / "editors/helix/languages.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Helix:
+    """One editor window."""
+
+    terminal: Terminal
+    root: Path
+    log: Path
+
+    def keys(self, *names: str) -> None:
+        self.terminal.keys(*names)
+
+    def text(self, text: str) -> None:
+        self.terminal.text(text)
+
+    def command(self, line: str) -> None:
+        """Run a typable command, from normal mode."""
+        self.terminal.keys("Escape")
+        self.terminal.text(f":{line}")
+        self.terminal.keys("Enter")
+
+    def session(self) -> traffic.Session:
+        """What was said with the server that runs now."""
+        sessions = traffic.read(self.log)
+        return sessions[-1] if sessions else traffic.Session()
+
+    def ready(self) -> None:
+        """Wait until the server has the file and the model."""
+
+        def look() -> bool:
+            states = [m["params"]["state"] for m in self.session().sent("server", "qwen/status")]
+            return bool(self.session().sent("editor", "textDocument/didOpen")) and states[-1:] == ["ready"]
+
+        until(look, "a ready server", self.told)
+
+    def told(self) -> str:
+        return self.terminal.screen()
+
+    def saved(self, name: str, text: str) -> None:
+        """Write all files; wait until the one named holds `text`, and no more."""
+        self.command("write-all")
+        path = self.root / name
+        until(lambda: path.read_bytes().decode() == text, f"{name} as expected", lambda: path.read_bytes().decode())
+
+    def pick(self, title: str) -> None:
+        """Choose an entry of the menu of code actions, wherever it stands."""
+        screen = self.terminal.shows(title)
+        entries = [line for line in screen.splitlines() if "Qwen: " in line]
+        [at] = [number for number, line in enumerate(entries) if title in line]
+        assert at == 0, "only the first entry is chosen by these tests"
+        self.terminal.keys("Enter")
+
+
+@contextmanager
+def helix(folder: Path, root: Path, name: str) -> Iterator[Helix]:
+    """Start it in the project at `root` with one of its files."""
+    program, environ = need("hx"), private(folder)
+    log, configuration = folder / "traffic.jsonl", Path(environ["XDG_CONFIG_HOME"]) / "helix"
+    configuration.mkdir()
+    fragment = FRAGMENT.read_text("utf-8")
+    assert 'command = "qwen-lsp"\n' in fragment
+    arguments = ", ".join(f'"{part}"' for part in (tee.__file__, log, "--", sys.executable, "-P", "-m", "qwen_lsp"))
+    command = f'command = "{sys.executable}"\nargs = [{arguments}]\n'
+    (configuration / "languages.toml").write_text(fragment.replace('command = "qwen-lsp"\n', command), "utf-8")
+    with terminal(folder, [str(program), name], root, environ) as found:
+        editor = Helix(found, root, log)
+        editor.ready()
+        yield editor
+        editor.command("quit-all!")
+        found.shows("Pane is dead (status 0")
