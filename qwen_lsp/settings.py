@@ -34,6 +34,8 @@ class Settings:
     completion_enabled: bool = True
     completion_max_tokens: int = 64
     completion_debounce_ms: int = 25  # below the pause between two keys of a fast typist
+    completion_comments: bool = True  # suggest in comments, too
+    completion_strings: bool = True
     completion_prefetch: bool = True  # make the next suggestion while one is read
     index_enabled: bool = True
     log_level: LogLevel = "warning"
@@ -84,6 +86,8 @@ KEYS: Mapping[str, Key] = {
     "completion.debounce_ms": Key(
         "completion_debounce_ms", "milliseconds from 0 to 5000", _number(0, 5000), repository=True
     ),
+    "completion.comments": Key("completion_comments", "true or false", _switch, repository=True),
+    "completion.strings": Key("completion_strings", "true or false", _switch, repository=True),
     "completion.prefetch": Key("completion_prefetch", "true or false", _switch, repository=True),
     "index.enabled": Key("index_enabled", "true or false", _switch, repository=True),
     "log.level": Key("log_level", "one of " + ", ".join(_LEVELS), _one_of(_LEVELS)),

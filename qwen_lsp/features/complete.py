@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.engine.http import Priority
 from qwen_lsp.features.fill import Nothing, Task, fill, unheard
+from qwen_lsp.post.completion import kind_at
+from qwen_lsp.post.syntax import around, inside
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
@@ -50,14 +52,23 @@ async def complete(
     settings = snapshot.settings
     if not settings.completion_enabled:
         return Nothing("completion is switched off in the settings")
+    document, offset = cursor.document, cursor.offset
+    hole = around(document.language_id, document.text, offset, offset)
+    where = inside(hole)
+    if (where == "comment" and not settings.completion_comments) or (
+        where == "string" and not settings.completion_strings
+    ):
+        return Nothing(f"suggestions in {where}s are switched off (completion.{where}s)")
     task = Task(
-        cursor.document,
-        cursor.offset,
-        cursor.offset,
+        document,
+        offset,
+        offset,
         settings.completion_max_tokens,
         manner.priority,
         latest_of=manner.latest_of,
         heard=manner.heard,
+        kind=kind_at(document.language_id, cursor.prefix, cursor.suffix) if where == "code" else "line",
+        hole=hole,
     )
     filled = await fill(snapshot, task, engine, ledger)
     if isinstance(filled, Nothing):

@@ -11,8 +11,9 @@ from qwen_lsp.context.pack import pack, window_after, window_before
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path, shown_text
 from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.engine.http import Priority
-from qwen_lsp.post.completion import MAX_BLOCK_LINES, Place, enough, finish, place
-from qwen_lsp.post.syntax import sound_part
+from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, Place, enough, finish, place, unfenced
+from qwen_lsp.post.indent import restyled, unit_of
+from qwen_lsp.post.syntax import Around, around, sound
 from qwen_lsp.prompt.heal import REFUSED, RESUMED, resume
 from qwen_lsp.prompt.layouts.fim import JOINT, Hole, Question, question
 from qwen_lsp.prompt.ledger import Ledger
@@ -64,6 +65,8 @@ class Task:
     tail: str = ""
     latest_of: str = ""
     heard: Callable[[str], None] = unheard
+    kind: Kind | None = None
+    hole: Around | None = None  # parsed already
 
 
 async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | None = None) -> Filled | Nothing:
@@ -74,14 +77,14 @@ async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | 
     reason = excluded(task.document)
     if reason is not None:
         return Nothing(reason)
-    hole, around = surroundings(snapshot, task, ledger)
-    stop = () if around.block else ("\n",)
+    hole, about = surroundings(snapshot, task, ledger)
+    stop = () if about.block else ("\n",)
     asked = question(JOINT, hole, stop=stop)
-    said = await _read(engine, task, asked, around)
+    said = await _read(engine, task, asked, about)
     if said.answer is None:
         unhealed = question(JOINT, hole, heal=False, stop=stop)
-        said = said.then(await _read(engine, task, unhealed, around))
-    return _checked(task, around, said)
+        said = said.then(await _read(engine, task, unhealed, about))
+    return _checked(task, about, said)
 
 
 def surroundings(snapshot: Snapshot, task: Task, ledger: Ledger | None = None) -> tuple[Hole, Place]:
@@ -89,9 +92,9 @@ def surroundings(snapshot: Snapshot, task: Task, ledger: Ledger | None = None) -
     document, scale = task.document, _scale(snapshot, task)
     before, after = shown_around(document, task.start, task.end)
     after = shown_text(task.tail) + after
-    around = place(before, after, task.max_lines)
+    about = place(before, after, task.max_lines, task.kind)
     if ledger is not None and (tail := ledger.tail) is not None:
-        return Hole(tail.path, tail.before, tail.after, ledger.repository, ledger.base, ledger.log), around
+        return Hole(tail.path, tail.before, tail.after, ledger.repository, ledger.base, ledger.log), about
     files = pack(rank(snapshot, document.uri), int(CONTEXT_TOKENS * scale))
     hole = Hole(
         shown_path(document.uri, snapshot.roots),
@@ -100,7 +103,7 @@ def surroundings(snapshot: Snapshot, task: Task, ledger: Ledger | None = None) -
         snapshot.roots[0].name if snapshot.roots else "",
         files,
     )
-    return hole, around
+    return hole, about
 
 
 def _scale(snapshot: Snapshot, task: Task) -> float:
@@ -130,7 +133,7 @@ class _Said:
         return _Said(other.answer, usage)
 
 
-async def _read(engine: Engine, task: Task, asked: Question, around: Place) -> _Said:
+async def _read(engine: Engine, task: Task, asked: Question, about: Place) -> _Said:
     """Read until what will be shown is complete; leaving the stream cancels the rest."""
     answer, n_pieces = "", 0
     usage = Usage(0, None, 0, None, 0.0)
@@ -144,24 +147,30 @@ async def _read(engine: Engine, task: Task, asked: Question, around: Place) -> _
             usage = replace(usage, completion_tokens=max(n_pieces, usage.completion_tokens), engine_ms=item.at_ms)
             so_far = resume(answer, asked.typed)
             if so_far.kind == RESUMED:
-                task.heard(so_far.text)
-            if so_far.kind == REFUSED or (so_far.kind == RESUMED and enough(around, so_far.text)):
+                task.heard(_code(task, so_far.text))
+            if so_far.kind == REFUSED or (so_far.kind == RESUMED and enough(about, _code(task, so_far.text))):
                 break
     resumed = resume(answer, asked.typed)
-    return _Said(resumed.text if resumed.kind == RESUMED else None, usage)
+    return _Said(_code(task, resumed.text) if resumed.kind == RESUMED else None, usage)
+
+
+def _code(task: Task, answer: str) -> str:
+    """Models that were trained to chat may put code in a Markdown block."""
+    return answer if task.document.language_id == "markdown" else unfenced(answer)
 
 
 def _request(task: Task, asked: Question) -> Request:
     return Request(asked.prompt, task.max_tokens + (HEAL_TOKENS if asked.typed else 0), task.priority, task.latest_of)
 
 
-def _checked(task: Task, around: Place, said: _Said) -> Filled | Nothing:
-    trimmed = finish(around, said.answer or "")
+def _checked(task: Task, about: Place, said: _Said) -> Filled | Nothing:
+    trimmed = finish(about, said.answer or "")
     if not trimmed.text:
         return Nothing(trimmed.reason, said.usage)
     document = task.document
-    text = trimmed.text.replace("\n", line_end(document.text))
-    sound = sound_part(document.language_id, document.text, task.start, task.end, text)
-    if not sound:
+    text = restyled(trimmed.text, unit_of(document.text)).replace("\n", line_end(document.text))
+    hole = task.hole or around(document.language_id, document.text, task.start, task.end)
+    kept = sound(hole, text)
+    if not kept:
         return Nothing("the suggestion would add a syntax error", said.usage)
-    return Filled(sound, said.usage)
+    return Filled(kept, said.usage)

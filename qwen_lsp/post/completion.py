@@ -6,6 +6,9 @@ text behind the cursor already says is left out. Lines end by LF here. Does not 
 
 import re
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["line", "statement", "block"]
 
 MAX_BLOCK_LINES = 16  # more is not read before it is accepted or rejected
 INDENT_TAB = 4  # only compared with itself
@@ -16,6 +19,12 @@ _CONTROL = re.compile(
 )
 _OPENS_BLOCK = re.compile(r"(?:[:{(\[]|=>|->|\b(?:do|then|else))\s*$")
 _GOES_ON = re.compile(r"\s*(?:[)\]}]|(?:else|elif|except|finally|catch|end)\b)")
+_PYTHON_BLOCK = re.compile(
+    r"\s*(?:async|class|def|if|elif|else|for|while|try|except|finally|with|match|case)\b|.*\blambda\b"
+)
+_BEGINS = re.compile(r"\s*(?:#|//|/\*|\*|@|--)")  # a comment or a decorator: the statement is still to come
+_MAY_GO_ON = ("else", "elif", "except", "finally", "catch", "end")
+_FENCE = re.compile(r"\s*```[\w.+-]*[ \t]*\n")
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -28,11 +37,12 @@ class Place:
     above: str
     below: str
     max_lines: int = MAX_BLOCK_LINES
+    kind: Kind = "block"
 
     @property
     def block(self) -> bool:
         """Several lines may be inserted here; else one."""
-        return not self.rest.strip() and (not self.line.strip() or bool(_OPENS_BLOCK.search(self.line)))
+        return self.kind != "line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +53,39 @@ class Trimmed:
     reason: str = ""
 
 
-def place(before: str, after: str, max_lines: int = MAX_BLOCK_LINES) -> Place:
+def kind_at(language_id: str, before: str, after: str) -> Kind:
+    """How much is wanted in a hole in code: a line, one statement, or lines to the end of a block."""
+    line, (rest, _, below) = before.rpartition("\n")[2], after.partition("\n")
+    follows = next((each for each in below[:2000].split("\n") if each.strip()), "")
+    if rest.strip():
+        return "line"
+    if not line.strip():
+        goes_on = follows and _indent(follows) >= _indent(line) and not _GOES_ON.match(follows)
+        return "statement" if goes_on else "block"
+    if not _OPENS_BLOCK.search(line) or (follows and _indent(follows) > _indent(line)):
+        return "line"  # or what it opens is there already
+    if language_id == "python" and line.rstrip().endswith(":") and not _PYTHON_BLOCK.match(line):
+        return "line"
+    return "block"
+
+
+def unfenced(answer: str) -> str:
+    """The code of an answer that is put in a Markdown block, which may still grow; any other answer as it is."""
+    begun = _FENCE.match(answer)
+    if begun is None:
+        return "" if answer.lstrip().startswith("```") and "\n" not in answer.strip() else answer
+    return answer[begun.end() :].partition("\n```")[0]
+
+
+def place(before: str, after: str, max_lines: int = MAX_BLOCK_LINES, kind: Kind | None = None) -> Place:
     """Look at the text around a hole."""
     above, _, line = before.rpartition("\n")
     rest, _, below = after.partition("\n")
     lines_above = [each for each in above[-2000:].split("\n") if each.strip()]
     lines_below = [each for each in below[:2000].split("\n") if each.strip()]
-    return Place(line, rest, (lines_above or [""])[-1], (lines_below or [""])[0], max_lines)
+    opens = not rest.strip() and (not line.strip() or bool(_OPENS_BLOCK.search(line)))
+    kind = kind or ("block" if opens else "line")
+    return Place(line, rest, (lines_above or [""])[-1], (lines_below or [""])[0], max_lines, kind)
 
 
 def enough(place: Place, answer: str) -> bool:
@@ -98,6 +134,8 @@ def _block_end(place: Place, lines: list[str], *, complete: bool) -> int:
         if number >= place.max_lines:
             return number
         if not line.strip():
+            if place.kind == "statement" and not growing and not was_deeper and _is_whole(lines[:number]):
+                return number
             after_blank = True
             continue
         if not growing and place.below and line.rstrip() == place.below.rstrip():
@@ -107,11 +145,20 @@ def _block_end(place: Place, lines: list[str], *, complete: bool) -> int:
         if depth < floor:
             last_of_block = opened and depth == floor - 1 and line.lstrip()[0] in _CLOSERS
             return number + 1 if last_of_block else number
+        may_go_on = closes or (growing and any(word.startswith(line.strip()) for word in _MAY_GO_ON))
+        if place.kind == "statement" and depth == floor and not may_go_on and _is_whole(lines[:number]):
+            return number
         new_paragraph = depth == floor and not opened and (after_blank or (was_deeper and floor == 0))
         if new_paragraph and not closes and not growing:
             return number
         after_blank, was_deeper = False, was_deeper or depth > floor
     return len(lines)
+
+
+def _is_whole(lines: list[str]) -> bool:
+    """Whether a statement has begun in these lines and may end with them."""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return bool(last) and not _BEGINS.match(last) and not last.rstrip().endswith(("\\", ","))
 
 
 def _not_said_again(text: str, place: Place) -> str:

@@ -1,11 +1,15 @@
-"""The gate: does the file with the suggestion parse no worse than without?
+"""The tree around a hole: what the hole stands in, and the gate: does the file with a suggestion parse no worse?
 
-A half-typed file has errors already, so they are counted, not forbidden. Knows nothing of prompts and cursors.
+A half-typed file has errors already, so they are counted, not forbidden. Only the function or class around the hole is
+parsed, where there is one. Knows nothing of prompts and models.
 """
+
+from dataclasses import dataclass
+from typing import Literal
 
 from tree_sitter import Node
 
-from qwen_lsp.index.buffers import parsed, replaced
+from qwen_lsp.index.buffers import Parsed, parsed, replaced
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.post.region import Region, region
 
@@ -13,53 +17,87 @@ from qwen_lsp.post.region import Region, region
 GATE_CHARS = 400_000
 
 
-def sound_part(language_id: str, text: str, start: int, end: int, new_text: str) -> str:
-    """The longest run of whole lines of `new_text` that may replace text[start:end]; empty where none may.
+Inside = Literal["code", "comment", "string"]
 
-    Judged in the function or class around it, where there is one.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The parsed region of a hole, which lies between the bytes `first` and `last` of it, `indent` less deep."""
+
+    base: Parsed
+    first: int
+    last: int
+    indent: str
+
+
+def around(language_id: str, text: str, start: int, end: int) -> Around | None:
+    """What stands around text[start:end]; None where nothing can be told: without a grammar, or in a huge file."""
     if len(text) > GATE_CHARS:
-        return new_text
-    around = region(language_id, text, start, end)
-    before, after = _dedented(text, around.start, start, around), _dedented(text, end, around.end, around)
-    replaced_text, shown = text[start:end], new_text.replace("\n" + around.indent, "\n") if around.indent else new_text
-    sound = _sound(language_id, before, replaced_text, after, shown)
-    return new_text if sound == shown else new_text[: _same_lines(new_text, sound)]
-
-
-def _sound(language_id: str, before: str, old: str, after: str, new_text: str) -> str:
-    text, start, end = before + old + after, len(before), len(before) + len(old)
-    base = parsed(language_id, text)
+        return None
+    whole = region(language_id, text, start, end)
+    before = _dedented(text, whole.start, start, whole)
+    old, after = text[start:end], _dedented(text, end, whole.end, whole)
+    base = parsed(language_id, before + old + after)
     if base is None:
+        return None
+    first = len(encode(before))
+    return Around(base, first, first + len(encode(old)), whole.indent)
+
+
+def inside(hole: Around | None) -> Inside:
+    """What the hole begins in. A comment that goes on to the line's end is still one there."""
+    if hole is None or hole.first == 0:
+        return "code"
+    node = hole.base.tree.root_node.descendant_for_byte_range(hole.first - 1, hole.first - 1)
+    while node is not None:
+        if "comment" in node.type:
+            open_ended = not hole.base.data[node.start_byte : node.end_byte].rstrip().endswith((b"*/", b"-->"))
+            return "comment" if hole.first < node.end_byte or open_ended else "code"
+        if node.type in ("interpolation", "template_substitution"):
+            return "code"
+        if "string" in node.type and node.start_byte < hole.first < node.end_byte:
+            return "string"
+        node = node.parent
+    return "code"
+
+
+def sound_part(language_id: str, text: str, start: int, end: int, new_text: str) -> str:
+    """The longest run of whole lines of `new_text` that may replace text[start:end]; empty where none may."""
+    return sound(around(language_id, text, start, end), new_text)
+
+
+def sound(hole: Around | None, new_text: str) -> str:
+    """The same, for a hole whose surroundings are parsed already."""
+    if hole is None:
         return new_text
-    allowed = n_faults(base.tree.root_node)
-    first, last = len(encode(text[:start])), len(encode(text[:end]))
-    part = new_text
+    part = new_text.replace("\n" + hole.indent, "\n") if hole.indent else new_text
+    allowed = n_faults(hole.base.tree.root_node)
+    n_lines = part.count("\n") + 1
     while part.strip():
-        if n_faults(replaced(base, first, last, encode(part)).tree.root_node) <= allowed:
-            return part
+        if n_faults(replaced(hole.base, hole.first, hole.last, encode(part)).tree.root_node) <= allowed:
+            return new_text[: _end_of_line(new_text, part.count("\n") + 1, n_lines)]
         part = part[: part.rfind("\n")].rstrip() if "\n" in part else ""
     return ""
 
 
-def _dedented(text: str, start: int, end: int, around: Region) -> str:
-    """A part of the region as if that were not indented."""
-    part = text[start:end]
-    if not around.indent:
-        return part
-    if start == around.start:
-        part = part.removeprefix(around.indent)
-    return part.replace("\n" + around.indent, "\n")
-
-
-def _same_lines(text: str, kept: str) -> int:
-    """Where the lines of `text` end that `kept` has as well."""
-    if not kept:
-        return 0
+def _end_of_line(text: str, n_kept: int, n_lines: int) -> int:
+    """Where the first `n_kept` of so many lines end, without white space where some are left out."""
+    if n_kept == n_lines:
+        return len(text)
     end = -1
-    for _ in range(kept.count("\n") + 1):
+    for _ in range(n_kept):
         end = text.find("\n", end + 1)
     return len(text[:end].rstrip())
+
+
+def _dedented(text: str, start: int, end: int, whole: Region) -> str:
+    """A part of the region as if that were not indented."""
+    part = text[start:end]
+    if not whole.indent:
+        return part
+    if start == whole.start:
+        part = part.removeprefix(whole.indent)
+    return part.replace("\n" + whole.indent, "\n")
 
 
 def n_faults(root: Node) -> int:

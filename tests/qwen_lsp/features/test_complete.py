@@ -107,6 +107,18 @@ async def test_counts_of_both_questions_are_added() -> None:
         ("x =$0\n", " =", {"completion_enabled": False}, "completion is switched off in the settings"),
         ("KEY=$0\n", "1", {"path": "/work/shop/.env"}, ".env looks like a file with secrets"),
         ("x = 1\nx$0\n", "x = 1\n", {}, "the suggestion repeats the line above"),
+        (
+            "x = 1  # so$0\n",
+            " far",
+            {"completion_comments": False},
+            "suggestions in comments are switched off (completion.comments)",
+        ),
+        (
+            "x = 'so$0'\n",
+            " far",
+            {"completion_strings": False},
+            "suggestions in strings are switched off (completion.strings)",
+        ),
     ],
 )
 async def test_nothing_with_a_reason(text: str, model_says: str, options: dict[str, object], reason: str) -> None:
@@ -168,3 +180,20 @@ async def test_a_request_says_what_a_newer_one_would_replace() -> None:
     cursor = Cursor(snapshot.documents["file:///work/shop/a.py"], 4)
     await complete(snapshot, cursor, engine, manner=Manner(latest_of="inline"))
     assert {request.latest_of for request in engine.asked} == {"inline"}
+
+
+async def test_where_code_goes_on_one_statement_is_read() -> None:
+    engine = await check_completion(
+        "def f(x):\n    $0\n    return y\n", model_says="    y = x\n    z = y\n    w = z\n", inserts="y = x"
+    )
+    assert engine.unread[0].endswith("    w = z\n"), "what comes after the first statement is not waited for"
+
+
+async def test_an_answer_in_markdown_and_in_another_style() -> None:
+    says = "```go\nif x {\n        return 1\n    }\n```\nThis returns 1."
+    await check_completion(
+        "package a\n\nfunc f(x bool) int {\n\t$0\n}\n",
+        model_says=[says, says],
+        inserts="if x {\n\t\treturn 1\n\t}",
+        language="go",
+    )

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_lsp.post.completion import MAX_BLOCK_LINES, enough, finish, place
+from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, enough, finish, kind_at, place, unfenced
 
 
-def check_completion(text: str, *, model_says: str, inserts: str) -> None:
+def check_completion(text: str, *, model_says: str, inserts: str, kind: Kind | None = None) -> None:
     """The answer inserts `inserts` at `$0`; and reading stops no later than needed for that."""
     before, after = text.split("$0")
-    around = place(before, after)
+    around = place(before, after, kind=kind)
     assert finish(around, model_says).text == inserts
     read = next((model_says[:n] for n in range(len(model_says)) if enough(around, model_says[:n])), model_says)
     assert finish(around, read).text == inserts, "reading stopped too early"
@@ -120,3 +120,60 @@ def test_reading_on_changes_nothing_once_it_is_enough(before: str, after: str, a
     around = place(before, after)
     if enough(around, answer):
         assert finish(around, answer + more) == finish(around, answer)
+
+
+@pytest.mark.parametrize(
+    ("model_says", "inserts"),
+    [
+        ("y = 1\n    z = 2\n", "y = 1"),
+        ("y = [\n        1,\n    ]\n    z = 2\n", "y = [\n        1,\n    ]"),
+        ("if y:\n        z()\n\n        w()\n    v()\n", "if y:\n        z()\n\n        w()"),
+        ("if y:\n        z()\n    else:\n        w()\n    v()\n", "if y:\n        z()\n    else:\n        w()"),
+        ("# why\n    y = 1\n    z = 2\n", "# why\n    y = 1"),
+        ("@cached\n    def g():\n        return 1\n    h()\n", "@cached\n    def g():\n        return 1"),
+        ("y = 1 + \\\n    2\n    z = 3\n", "y = 1 + \\\n    2"),
+        ("y = 1\n\n    z = 2\n", "y = 1"),
+        ("return y\n\n\ndef g():\n", "return y"),
+    ],
+)
+def test_where_code_goes_on_one_statement_is_enough(model_says: str, inserts: str) -> None:
+    check_completion("def f():\n    $0\n    last()\n", model_says=model_says, inserts=inserts, kind="statement")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("x = $0\n", "line"),
+        ("f($0)\n", "line"),
+        ("def f():$0\n", "block"),
+        ("def f():$0\n    return 1\n", "line"),  # the body is there
+        ("def f():\n    $0\n", "block"),
+        ("def f():\n    $0\n\n\ndef g():\n    pass\n", "block"),
+        ("def f():\n    $0\n    return 1\n", "statement"),
+        ("import a\n$0\nimport b\n", "statement"),
+        ("d = {\n    'a': $0\n}\n", "line"),
+        ("x: $0\n", "line"),
+        ("f = lambda x:$0\n", "block"),
+        ("function f() {\n  $0\n}\n", "block"),
+        ("if (a) {\n  $0\n} else {\n}\n", "block"),
+        ("f($0\n", "block"),
+    ],
+)
+def test_how_much_is_wanted(text: str, kind: str) -> None:
+    before, after = text.split("$0")
+    assert kind_at("javascript" if "function" in text or "(a)" in text else "python", before, after) == kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("```python\nx = 1\n```\nThat sets x.", "x = 1"),
+        ("\n```\nx = 1\n``", "x = 1\n``"),  # it still grows
+        ("```pyth", ""),
+        ("```", ""),
+        ("x = 1\n```\n", "x = 1\n```\n"),
+        ("`x`", "`x`"),
+    ],
+)
+def test_a_markdown_block_is_taken_off(answer: str, code: str) -> None:
+    assert unfenced(answer) == code

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from qwen_lsp.index.grammars import encode, parse
 from qwen_lsp.post.region import region
-from qwen_lsp.post.syntax import GATE_CHARS, n_faults, sound_part
+from qwen_lsp.post.syntax import GATE_CHARS, around, inside, n_faults, sound_part
 
 
 def check_gate(language: str, text: str, *, model_says: str, passes: str) -> None:
@@ -112,3 +112,27 @@ def test_a_region_is_whole_lines_around_the_place(language: str, at: int, data: 
         assert border in (0, len(text)) or text[border - 1] == "\n"
     lines = text[found.start : found.end].split("\n")
     assert all(line.startswith(found.indent) or not line.strip() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("python", "x = 1  # so$0\ny\n", "comment"),
+        ("python", "# so$0", "comment"),
+        ("python", "# so\n$0x\n", "code"),
+        ("python", "x = 'so$0 far'\n", "string"),
+        ("python", "x = 'so far'$0\n", "code"),
+        ("python", "x = f'{so$0}'\n", "code"),
+        ("python", 'def f():\n    """What$0 it does."""\n', "string"),
+        ("javascript", "/* so$0 */ f()\n", "comment"),
+        ("javascript", "/* so */$0 f()\n", "code"),
+        ("javascript", "f(`a ${b$0} c`)\n", "code"),
+        ("go", "package a // so$0\n", "comment"),
+        ("rust", 'fn f() { g("so$0") }\n', "string"),
+        ("brainfuck", "# so$0\n", "code"),
+        ("python", "$0", "code"),
+    ],
+)
+def test_what_the_cursor_is_in(language: str, text: str, expected: str) -> None:
+    before, after = text.split("$0")
+    assert inside(around(language, before + after, len(before), len(before))) == expected
