@@ -34,6 +34,7 @@ class Settings:
     completion_enabled: bool = True
     completion_max_tokens: int = 64
     completion_debounce_ms: int = 25  # below the pause between two keys of a fast typist
+    completion_context_tokens: int = 1024  # of other files; small: most people start on a processor
     completion_comments: bool = True  # suggest in comments, too
     completion_strings: bool = True
     completion_prefetch: bool = True  # make the next suggestion while one is read
@@ -85,6 +86,9 @@ KEYS: Mapping[str, Key] = {
     ),
     "completion.debounce_ms": Key(
         "completion_debounce_ms", "milliseconds from 0 to 5000", _number(0, 5000), repository=True
+    ),
+    "completion.context_tokens": Key(
+        "completion_context_tokens", "a number of tokens from 0 to 1000000", _number(0, 1_000_000), repository=True
     ),
     "completion.comments": Key("completion_comments", "true or false", _switch, repository=True),
     "completion.strings": Key("completion_strings", "true or false", _switch, repository=True),

@@ -14,11 +14,10 @@ from qwen_lsp.prompt.ledger import LOG_TOKENS, TAIL_TOKENS, Ledger, Place, Sourc
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.snapshot import Snapshot
 
-# Shares of the prompt, in tokens. Small while the embedded model, on a processor, is what most people start with.
-CONTEXT_TOKENS = 1024
+# Shares of the prompt, in tokens; that of other files is a setting, completion.context_tokens.
 FILE_TOKENS = 2048
 MOST_LOG_TOKENS = 2 * LOG_TOKENS  # it goes on growing until a new base is warm, but not for ever
-BUDGET_TOKENS = CONTEXT_TOKENS + FILE_TOKENS + MOST_LOG_TOKENS + TAIL_TOKENS
+OWN_TOKENS = FILE_TOKENS + MOST_LOG_TOKENS + TAIL_TOKENS  # all but other files
 
 
 def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
@@ -27,7 +26,8 @@ def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor) -> Ledger 
     None where the file may not be shown, and where the user's context is too short for one.
     """
     settings = snapshot.settings
-    if settings.ctx is not None and settings.ctx < BUDGET_TOKENS + settings.completion_max_tokens:
+    budget = settings.completion_context_tokens + OWN_TOKENS + settings.completion_max_tokens
+    if settings.ctx is not None and settings.ctx < budget:
         return None
     if excluded(cursor.document) is not None:
         return None
@@ -41,7 +41,7 @@ def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor) -> Ledger 
 def compacted(snapshot: Snapshot, cursor: Cursor) -> Ledger:
     """A ledger with everything as it is now in its base."""
     place, sources = _place(snapshot, cursor), _sources(snapshot)
-    context = pack(rank(snapshot, cursor.document.uri), CONTEXT_TOKENS)
+    context = pack(rank(snapshot, cursor.document.uri), snapshot.settings.completion_context_tokens)
     repository = snapshot.roots[0].name if snapshot.roots else ""
     return advanced(rebased(repository, context, sources, place, FILE_TOKENS), sources, place, FILE_TOKENS)
 
