@@ -17,6 +17,7 @@ LAYERS = {
         "prompt",
         "engine",
         "post",
+        "verify",
         "features",
         "stats",
         "windows",
