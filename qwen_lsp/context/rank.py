@@ -3,7 +3,6 @@
 Does not know budgets, prompts or the disk.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 from qwen_lsp.context.candidates import Reason, Symbol
 from qwen_lsp.index.matches import Kind
+from qwen_lsp.index.rules import HUGE_BYTES, file_rule
 from qwen_lsp.text.document import Document, clean
 from qwen_lsp.text.secrets import masked
 from qwen_lsp.text.snapshot import Snapshot
-
-# Beyond this a file is data or generated, and reading it at each key would be felt.
-HUGE_CHARS = 1_000_000
-# Names that hold credentials, whatever the folder. Compared in lower case.
-SECRET_NAMES = re.compile(
-    r"\.env(\..+)?|.*\.env|.*\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg)|id_(rsa|dsa|ecdsa|ed25519)(\..+)?"
-    r"|\.(netrc|pgpass|npmrc|pypirc|htpasswd|git-credentials)|_netrc|(.*[._-])?(credentials|secrets?)"
-    r"|(.*[._-])?(credentials|secrets?)\.(json|ya?ml|toml|ini|cfg|conf|txt|xml|csv|properties|plist|b64|enc)"
-    r"|.*\.tfvars|.*\.tfstate(\.backup)?"
-)
 
 # What each reason is worth. Tuned by `scripts/bench retrieval` on the repositories that it names for that, and by
 # nothing else.
@@ -94,12 +84,15 @@ def _with_lf(text: str) -> str:
 
 
 def excluded(document: Document) -> str | None:
-    """Why this file never reaches a prompt, or None."""
+    """Why this file never reaches a prompt, or None: what its place, its name and its size tell, by `index/rules`."""
+    if document.barred:
+        return document.barred
     name = path_of(document.uri).rsplit("/", 1)[-1]
-    if SECRET_NAMES.fullmatch(name.lower()):
-        return f"{name} looks like a file with secrets"
-    if len(document.text) > HUGE_CHARS:
-        return f"{name} is too big ({len(document.text):,} characters; the limit is {HUGE_CHARS:,})"
+    rule = file_rule(name)
+    if rule is not None:
+        return f"{name} looks like a file with secrets" if rule[0] == "secret" else f"{rule[0]}: {rule[1]}"
+    if len(document.text) > HUGE_BYTES:
+        return f"{name} is too big ({len(document.text):,} characters; the limit is {HUGE_BYTES:,})"
     if "\0" in document.text:
         return f"{name} is binary"
     return None
@@ -111,10 +104,7 @@ def path_of(uri: str) -> str:
 
 
 def shown_path(uri: str, roots: tuple[Path, ...]) -> str:
-    """What the file is called in a prompt: below its root where it has one, else its bare name."""
+    """What the file is called in a prompt: below the innermost root around it, else its bare name."""
     path = clean(path_of(uri))
-    for root in roots:
-        prefix = root.as_posix().rstrip("/") + "/"
-        if path.startswith(prefix):
-            return path[len(prefix) :]
-    return path.rsplit("/", 1)[-1]
+    prefixes = [prefix for root in roots if path.startswith(prefix := root.as_posix().rstrip("/") + "/")]
+    return path[max(map(len, prefixes)) :] if prefixes else path.rsplit("/", 1)[-1]

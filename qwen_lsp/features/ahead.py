@@ -14,7 +14,7 @@ def after(snapshot: Snapshot, cursor: Cursor, found: Completion) -> tuple[Snapsh
     """The snapshot with `found` in its document, and the cursor behind it."""
     old = cursor.document
     lines = old.lines.spliced(found.start, found.end, found.text)
-    document = Document(old.uri, old.language_id, old.version, lines.text, lines, (old.text, old.masked))
+    document = Document(old.uri, old.language_id, old.version, lines.text, lines, old.barred, (old.text, old.masked))
     documents = MappingProxyType({**snapshot.documents, old.uri: document})
     changed = Snapshot(documents, snapshot.recent, snapshot.roots, snapshot.settings)
     return changed, Cursor(document, found.start + len(found.text))

@@ -1,27 +1,40 @@
-"""From the open documents to the window's ledger, and a new base warmed before it is needed. No LSP, no HTTP.
+"""From open documents and what the index found to the window's ledger, warmed before it is needed. No LSP, no HTTP.
 
 The session keeps the ledger; here is only how the next one comes from it. Files that may not be shown are no source.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
-from qwen_lsp.context.pack import pack
+from qwen_lsp.context.pack import ContextFile, Item, estimate, files_of, pack
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path
 from qwen_lsp.engine.client import Engine, Request
 from qwen_lsp.prompt.layouts.fim import base_prompt
-from qwen_lsp.prompt.ledger import LOG_TOKENS, TAIL_TOKENS, Ledger, Place, Source, advanced, log_tokens, rebased, worn
+from qwen_lsp.prompt.ledger import (
+    LOG_TOKENS,
+    TAIL_TOKENS,
+    Ledger,
+    Place,
+    Source,
+    advanced,
+    log_tokens,
+    rebased,
+    shows,
+    worn,
+)
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.snapshot import Snapshot
 
 # Shares of the prompt, in tokens; that of other files is a setting, completion.context_tokens.
 FILE_TOKENS = 2048
+NOTED_TOKENS = 256  # put into the log at once, of what the index finds at a new place
+NOTED_SCORE = 1.0  # its name stands alone in the repository, and within a dozen lines
 MOST_LOG_TOKENS = 2 * LOG_TOKENS  # it goes on growing until a new base is warm, but not for ever
 OWN_TOKENS = FILE_TOKENS + MOST_LOG_TOKENS + TAIL_TOKENS  # all but other files
 
 
-def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
-    """The ledger for a request at the cursor, a first one where there is none.
+def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = ()) -> Ledger | None:
+    """The ledger for a request at the cursor, a first one where there is none. `found`: as in `compacted`.
 
     None where the file may not be shown, and where the user's context is too short for one.
     """
@@ -34,16 +47,47 @@ def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor) -> Ledger 
     if ledger is not None:
         ledger = advanced(ledger, _sources(snapshot), _place(snapshot, cursor), FILE_TOKENS)
     if ledger is None or log_tokens(ledger) > MOST_LOG_TOKENS:
-        ledger = compacted(snapshot, cursor)
+        ledger = compacted(snapshot, cursor, found)
     return ledger
 
 
-def compacted(snapshot: Snapshot, cursor: Cursor) -> Ledger:
-    """A ledger with everything as it is now in its base."""
+def compacted(snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = ()) -> Ledger:
+    """A ledger with everything as it is now in its base.
+
+    `found`: what the index says matters around here; open files take the room that it leaves, all of it without.
+    """
     place, sources = _place(snapshot, cursor), _sources(snapshot)
-    context = pack(rank(snapshot, cursor.document.uri), snapshot.settings.completion_context_tokens)
+    files = files_of(_still_there(found, sources))
+    shown = {file.path for file in files}
+    left = snapshot.settings.completion_context_tokens - sum(
+        estimate(file.path) + estimate(file.text) for file in files
+    )
+    others = (candidate for candidate in rank(snapshot, cursor.document.uri) if candidate.path not in shown)
+    context = (*files, *pack(others, left))
     repository = snapshot.roots[0].name if snapshot.roots else ""
     return advanced(rebased(repository, context, sources, place, FILE_TOKENS), sources, place, FILE_TOKENS)
+
+
+def lacking(ledger: Ledger, found: Iterable[Item]) -> tuple[ContextFile, ...]:
+    """What matters most at a cursor and neither base nor log shows, within the budget for that."""
+    left = NOTED_TOKENS
+    taken: list[Item] = []
+    for item in sorted(found, key=lambda item: (-item.score, item.symbol.path, item.symbol.number)):
+        if item.score < NOTED_SCORE or item.n_tokens > left:
+            break
+        if not shows(ledger, item.symbol.path, item.symbol.definition.name):
+            taken.append(item)
+            left -= item.n_tokens
+    return files_of(sorted(taken, key=lambda item: (item.symbol.path, item.symbol.number)))
+
+
+def _still_there(found: Iterable[Item], sources: Mapping[str, Source]) -> Iterator[Item]:
+    """What was found a while ago, without what open files no longer have."""
+    texts = {source.path: source.text for source in sources.values()}
+    for item in found:
+        text = texts.get(item.symbol.path)
+        if text is None or (item.text.rstrip() if item.is_whole else item.symbol.definition.name) in text:
+            yield item
 
 
 def worn_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor) -> str | None:
@@ -52,8 +96,8 @@ def worn_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor) -> str | None:
 
 
 async def warm(ledger: Ledger, engine: Engine) -> None:
-    """Have the engine read the base, after everything else that it has to do. Raises EngineError."""
-    request = Request(base_prompt(ledger.repository, ledger.base), 0, "warm-up")
+    """Have the engine read base and log, after everything else that it has to do. Raises EngineError."""
+    request = Request(base_prompt(ledger.repository, ledger.base, ledger.log), 0, "warm-up")
     async with aclosing(engine.generate(request)) as items:
         async for _ in items:
             pass

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwen_lsp.index import frames
+from qwen_lsp.index.judge import why_buffer
 from qwen_lsp.index.languages import language_of
-from qwen_lsp.index.rules import bytes_rule, data_rule
-from qwen_lsp.index.scan import why
+from qwen_lsp.index.rules import data_rule
+from qwen_lsp.index.scan import opened
 from qwen_lsp.index.symbols import FileSymbols, extract
 
 
@@ -30,7 +31,7 @@ class Buffer:
 def symbols_of(buffer: Buffer) -> FileSymbols | None:
     """What the buffer holds; None if the file does not count."""
     source = buffer.text.encode("utf-8", "replace")
-    if data_rule(buffer.path) or bytes_rule(source) or why(buffer.root, buffer.root / buffer.path):
+    if data_rule(buffer.path) or why_buffer(opened(buffer.root), buffer.path.split("/"), source):
         return None
     return extract(source, language_of(buffer.path, buffer.text.split("\n", 1)[0]))
 

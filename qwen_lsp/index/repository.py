@@ -23,14 +23,19 @@ def shared_folder(top: Path) -> Path:
     return Path(os.path.normpath(own / _first_line(own / "commondir")))
 
 
-def settings(folder: Path) -> tuple[bool, Path]:
-    """Whether names are compared without case, and the user's own ignore file; git's defaults without git."""
+def defaults() -> tuple[bool, Path]:
+    """What `settings` says where nobody has set anything."""
     base = os.environ.get("XDG_CONFIG_HOME")
-    ignore_case, excludes = False, (Path(base) if base else Path.home() / ".config") / "git" / "ignore"
+    return False, (Path(base) if base else Path.home() / ".config") / "git" / "ignore"
+
+
+def settings(folder: Path, timeout_s: float = TIMEOUT_S) -> tuple[bool, Path]:
+    """Whether names are compared without case, and the user's own ignore file; git's defaults without git."""
+    ignore_case, excludes = defaults()
     command = ["git", "config", "-z", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"]
     environ = {key: value for key, value in os.environ.items() if key not in PLACES}
     try:
-        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ignore_case, excludes
     for row in done.stdout.split(b"\0"):

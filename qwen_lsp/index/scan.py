@@ -18,6 +18,7 @@ from qwen_lsp.index.rules import HUGE_BYTES, Reason, Skipped, bytes_rule, file_r
 
 GIT_IGNORE = ".gitignore"
 QWEN_IGNORE = ".qwenignore"
+IGNORE_FILES = (GIT_IGNORE, QWEN_IGNORE)
 IGNORE_LIMIT_BYTES = 1 << 20  # written by hand; one that is larger is a trap, and its folder does not count
 MAX_FILES = 500_000  # a home folder opened by mistake; the largest repositories known have 400,000
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -47,11 +48,14 @@ class Folder:
     shared: Path  # the user's own ignore file: read anew at the top of each repository, where its paths begin
 
 
-def opened(root: Path) -> Folder | Skipped:
-    """The root with all that is in force there: the user's excludes, and the ignore files from the repository's top."""
+def opened(root: Path, told: tuple[bool, Path] | None = None) -> Folder | Skipped:
+    """The root with all that is in force there: the user's excludes, and the ignore files from the repository's top.
+
+    `told`: what git said of settings before; it saves asking it, which takes a process.
+    """
     root = root.absolute()
     top = repository_top(root) or root
-    ignore_case, shared = settings(root)
+    ignore_case, shared = told or settings(root)
     parts = root.relative_to(top).parts
     start = Folder("", _place(top), (), (), ignore_case, shared)
     folder = _entered(start, f"{top}/" if parts else "", is_top=True)
@@ -96,8 +100,9 @@ def why(root: Path, path: Path, top: Folder | Skipped | None = None) -> Skipped 
     """Why `path` does not count, or None. A file that is not there is judged by its name. `top` saves `opened(root)`.
 
     The one rule for the index, for prompts and for people. Links are judged as links: who means the target asks for it.
+    Of open buffers `judge.py` tells it.
     """
-    parts = _parts(root, path)
+    parts = parts_below(root, path)
     if parts is None:
         return Skipped(str(path), "outside", f"not below {root}")
     folder = opened(root) if top is None else top
@@ -268,7 +273,7 @@ def _pattern_files(place: Path, shown: str, base: bytes, ignore_case: bool, flag
     return (PatternFile(base, patterns, ignore_case=ignore_case),) if patterns else ()
 
 
-def _parts(root: Path, path: Path) -> tuple[str, ...] | None:
+def parts_below(root: Path, path: Path) -> tuple[str, ...] | None:
     """The names from `root` to `path`, however the two are spelled; None outside, and for the root itself."""
     for spelled in (os.path.abspath, os.path.realpath):
         with suppress(ValueError):  # on another drive

@@ -148,6 +148,11 @@ class IndexSnapshot:
         self._db.execute("ROLLBACK")
         self._release(self._db)
 
+    def stamp(self) -> object:
+        """Equal to another snapshot's only if files that are not open are the same in both, and the same ones open."""
+        version = self._rows("PRAGMA data_version")  # of this connection: others' numbers tell nothing
+        return self._db, version, frozenset(self._live)
+
     @property
     def n_files(self) -> int:
         """How many files count, buffers of files that are not on the disk included."""

@@ -29,7 +29,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from qwen_lsp.index.scan import GIT_IGNORE, QWEN_IGNORE, Folder, below_of
+from qwen_lsp.index.scan import IGNORE_FILES, Folder, below_of
 
 if sys.platform == "linux":
     from watchdog.observers.inotify_c import (
@@ -58,7 +58,6 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirDeletedEvent,
     DirMovedEvent,
 ]
-_IGNORE_FILES = (GIT_IGNORE, QWEN_IGNORE)
 
 Hint = Callable[[str], None]
 Doubt = Callable[[], None]
@@ -84,7 +83,7 @@ class Settler:
     def hint(self, path: str, now: float) -> None:
         """This file may have come, gone or changed; a renamed one is two hints."""
         self._note(now)
-        if PurePath(path).name in _IGNORE_FILES:
+        if PurePath(path).name in IGNORE_FILES:
             self._whole = True
         elif not self._whole:
             self._paths.add(path)

@@ -60,13 +60,16 @@ class Indexing:
         tell: Tell,
         launch: Launch,
         clock: Callable[[], float] = time.monotonic,
+        looked: Callable[[], None] = lambda: None,
     ) -> None:
-        """`documents`: what is open, by URI. `tell`: a line for people, and whether it is worth a display."""
+        """`documents`: what is open, by URI. `tell`: a line for people, and whether it is worth a display. `looked`:
+        called after each look at everything."""
         self.roots = roots
         self._documents = documents
         self._tell = tell
         self._launch = launch
         self._clock = clock
+        self._looked = looked
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self._indexer: Child | None = None
@@ -166,6 +169,8 @@ class Indexing:
         if state.phase == "ready" and self._refused:
             self._refused.clear()
             self._news.set()
+        if state.phase == "ready":
+            self._looked()
         states = self._states.values()
         working = any(each.phase == "scanning" and each.n_total >= SHOWN_FILES for each in states)
         self._tell(line(states), working)

@@ -7,7 +7,7 @@ on the event loop. Knows no LSP type and no prompt.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,12 +17,16 @@ from qwen_lsp.engine.client import Engine
 from qwen_lsp.errors import EngineError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Manner, Nothing
-from qwen_lsp.features.ledger import compacted, turned, warm, worn_at
+from qwen_lsp.features.ledger import warm
+from qwen_lsp.index.judge import Judge
 from qwen_lsp.lsp.capabilities import Client
 from qwen_lsp.lsp.child import Launch
+from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.flight import LatestWins
 from qwen_lsp.lsp.indexing import Indexing, Located
+from qwen_lsp.lsp.prompts import Prompts
+from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Status
 from qwen_lsp.lsp.suggestions import Suggestions
 from qwen_lsp.prompt.ledger import Ledger
@@ -65,8 +69,8 @@ class Session:
         self._options: tuple[object, ...] = ()
         self.suggestions = Suggestions(self.open_documents, self._refresh)
         self._snapshot: Snapshot | None = None
-        self._ledger: Ledger | None = None
-        self._compacting = False
+        self._judge = Judge()
+        self.prompts = Prompts(self.snapshot, Retrieval(self.index), self._read, self.spawn)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Event] = set()
 
@@ -94,8 +98,15 @@ class Session:
         """What is open now, by URI; it changes as the session does."""
         return self._documents
 
+    def open(self, document: Document) -> None:
+        """A document was opened, or its place is to be judged anew: a save may have made another file of it."""
+        is_new = document.uri not in self._documents
+        self.put(replace(document, barred=_why(self._judge, document)))
+        if is_new:
+            self.prompts.opened(document.uri)
+
     def put(self, document: Document) -> None:
-        """A document was opened or changed."""
+        """A document was changed."""
         self._documents[document.uri] = document
         if self._recent[:1] != [document.uri]:
             self._recent = [document.uri, *(uri for uri in self._recent if uri != document.uri)]
@@ -110,6 +121,7 @@ class Session:
             self._recent.remove(uri)
             self._changed()
             self.suggestions.closed(uri)
+            self.prompts.closed(uri)
             if self._indexing is not None:
                 self._indexing.closed(uri)
 
@@ -126,9 +138,8 @@ class Session:
         engine_stays = settings.same_engine(self.settings)
         self.settings = settings
         logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
-        self._ledger = None
-        self.suggestions.forget()
         self._changed()
+        self._begin_anew()
         self.status.problems(problems)
         self._index_roots()
         if not engine_stays and self._engine is not None:
@@ -143,30 +154,47 @@ class Session:
 
     def turn_ledger(self, cursor: Cursor) -> Ledger | None:
         """The ledger for a request at the cursor, in the documents as they are now."""
-        snapshot = self.snapshot()
-        ledger = turned(self._ledger, snapshot, cursor)
-        if ledger is None:
-            return None
-        self._ledger = ledger
-        if not self._compacting and worn_at(ledger, snapshot, cursor):
-            self._compacting = True
-            self.spawn(self._compact(compacted(snapshot, cursor), snapshot.settings))
-        return ledger
+        return self.prompts.turn(cursor)
 
     def ledger_ahead(self, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
         """The ledger for a text that is not there yet; the window's own does not hear of it."""
-        return turned(self._ledger, snapshot, cursor)
+        return self.prompts.ahead(snapshot, cursor)
 
-    async def _compact(self, fresh: Ledger, settings: Settings) -> None:
-        """Swap the ledger for one with a new base, once the engine has read that."""
+    async def _read(self, ledger: Ledger) -> bool:
+        """Have the engine read the ledger before it is needed."""
         try:
-            await warm(fresh, self.engine)
-            if self.settings is settings:  # else the ledger was begun anew meanwhile
-                self._ledger = fresh
+            await warm(ledger, self.engine)
         except EngineError as error:
             self.status.failed("warm-up", "", error)
-        finally:
-            self._compacting = False
+            return False
+        return True
+
+    def judge_at_once(self) -> None:
+        """Before the first file is opened, and while nobody waits: git is asked, which takes some milliseconds."""
+        self._judge = Judge.asked(self._roots)
+
+    async def judge(self) -> None:
+        """Ask again which open files may be shown: roots, ignore files or what the index knows have changed."""
+        roots, documents = self._roots, tuple(self._documents.values())
+        judge = await asyncio.to_thread(Judge.asked, roots)
+        shown = [root / path for root in roots for path in self.prompts.paths()]
+        barred, lost = await asyncio.to_thread(_judged, judge, documents, shown)
+        if self._roots is not roots:
+            return  # asked once more already
+        self._judge = judge
+        for uri, document in list(self._documents.items()):
+            reason = barred[uri] if uri in barred else _why(judge, document)
+            if reason != document.barred:
+                self._documents[uri] = replace(document, barred=reason)
+                lost = True
+        if lost:
+            self._changed()
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """What prompts and suggestions were made of no longer counts."""
+        self.prompts.reset()
+        self.suggestions.forget()
 
     def pause(self, paused: bool) -> None:
         """Make no suggestions, or make them again."""
@@ -215,8 +243,13 @@ class Session:
             old.stop()
         self._indexing = None
         if roots:
-            self._indexing = Indexing(roots, self.open_documents, self.status.index, self._launch)
+            self._indexing = Indexing(roots, self.open_documents, self.status.index, self._launch, looked=self._looked)
             self.spawn(self._indexing.run())
+
+    def _looked(self) -> None:
+        """The index has compared itself with the disk: what it knows, and what is ignored, may be new."""
+        self.prompts.index_changed()
+        self.spawn(self.judge())
 
     async def until(self, settled: Callable[[Mapping[str, Document]], bool], timeout_s: float) -> bool:
         """Wait until the documents are as `settled` wants them; False when the time is over."""
@@ -233,21 +266,24 @@ class Session:
             self._waiting.discard(event)
         return True
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background until it ends or the session does."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def close(self) -> None:
         """Cancel what runs and let go of the engine."""
         self.flight.cancel_all()
         self.suggestions.making.cancel_all()
         self._indexes = False
+        self.prompts.rest()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.prompts.close()
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.close()
@@ -261,3 +297,16 @@ class Session:
         self._snapshot = None
         for event in self._waiting:
             event.set()
+
+
+def _why(judge: Judge, document: Document) -> str:
+    """Why the document may not be shown to a model, as far as its place and its text tell; empty if it may."""
+    path = path_of(document.uri)
+    found = None if path is None else judge.why(path, document.text)
+    return "" if path is None or found is None else f"{path.name} is left out: {found.reason} ({found.rule})"
+
+
+def _judged(judge: Judge, documents: Iterable[Document], shown: Iterable[Path]) -> tuple[dict[str, str], bool]:
+    """Of each document why it is barred; and whether a file is that prompts show parts of."""
+    barred = {document.uri: _why(judge, document) for document in documents}
+    return barred, any(judge.why(path, "") is not None for path in shown)

@@ -111,6 +111,17 @@ def advanced(ledger: Ledger, sources: Mapping[str, Source], place: Place, n_toke
     return Ledger(ledger.repository, ledger.base, tuple(log), MappingProxyType(known), hidden, tail)
 
 
+def noted(ledger: Ledger, files: Sequence[ContextFile]) -> Ledger:
+    """The ledger with more of other files in its log. What it knows of open ones stays: these are parts of files."""
+    return replace(ledger, log=(*ledger.log, *(f"{file.path}\n{file.text.rstrip()}\n" for file in files)))
+
+
+def shows(ledger: Ledger, path: str, name: str) -> bool:
+    """Whether base or log has this name in what they show of a file."""
+    based = any(file.path == path and name in file.text for file in ledger.base)
+    return based or any(entry.startswith(path + "\n") and name in entry for entry in ledger.log)
+
+
 def worn(ledger: Ledger, place: Place) -> str | None:
     """Why a new base is due, or None."""
     if log_tokens(ledger) > LOG_TOKENS:

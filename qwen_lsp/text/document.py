@@ -19,13 +19,17 @@ _EMPTY = LineTable.of("")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text. The text is left out of `repr`, so that no log can hold it."""
+    """One text. The text is left out of `repr`, so that no log can hold it.
+
+    `barred`: why it may not be shown to a model, as far as its place tells; judged by whoever opened it.
+    """
 
     uri: str
     language_id: str
     version: int
     text: str = field(repr=False)
     lines: LineTable = field(default=_EMPTY, repr=False, compare=False)  # built from `text` where not given
+    barred: str = ""
     # What `masked` can start from: an earlier text and what it was masked to. Given up once it has been used.
     _earlier: tuple[str, str] | None = field(default=None, repr=False, compare=False)
     _masked: str | None = field(default=None, init=False, repr=False, compare=False)
@@ -104,4 +108,4 @@ def changed(document: Document, changes: Iterable[Change], version: int, encodin
         end = lines.offset(*change.end, encoding)
         lines = lines.spliced(min(start, end), max(start, end), text)
     earlier = document._earlier if document._masked is None else (document.text, document._masked)
-    return Document(document.uri, document.language_id, version, lines.text, lines, earlier)
+    return Document(document.uri, document.language_id, version, lines.text, lines, document.barred, earlier)

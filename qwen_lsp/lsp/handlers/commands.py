@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from lsprotocol import types as t
 
 from qwen_lsp.errors import BadPosition
-from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, PAUSE, STATS, WHY
+from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, CONTEXT, PAUSE, STATS, WHY
 from qwen_lsp.lsp.handlers.actions import apply_action
+from qwen_lsp.lsp.handlers.context import context
 from qwen_lsp.lsp.session import Session
 
 SHOWN_REASONS = 3  # what a message box can hold
@@ -54,4 +55,5 @@ _COMMANDS: Mapping[str, Callable[[Session, Sequence[object]], Awaitable[object]]
     APPLY_ACTION: apply_action,
     PAUSE: pause,
     STATS: stats,
+    CONTEXT: context,
 }

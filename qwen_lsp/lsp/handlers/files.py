@@ -2,6 +2,7 @@
 
 from lsprotocol import types as t
 
+from qwen_lsp.index.scan import IGNORE_FILES
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.session import Session
 
@@ -10,3 +11,5 @@ def did_change_watched_files(session: Session, params: t.DidChangeWatchedFilesPa
     """Files came, went or changed; which of these does not matter."""
     paths = [convert.path_of(event.uri) for event in params.changes]
     session.hint([path for path in paths if path is not None])
+    if any(path is not None and path.name in IGNORE_FILES for path in paths):
+        session.spawn(session.judge())

@@ -16,13 +16,14 @@ log = logging.getLogger(__name__)
 
 
 def initialize(session: Session, params: t.InitializeParams) -> t.InitializeResult:
-    """Learn what the client can do, read the settings, answer what we can do."""
+    """Learn what the client can do, read the settings and what is ignored, answer what we can do."""
     session.client = client_of(params.capabilities)
     for progress in (session.status.progress, session.status.index_progress):
         progress.wanted = session.client.progress
     session.editor.tracing = params.trace not in (None, t.TraceValue.Off)
     session.set_roots(convert.roots(params), params.initialization_options)
     client = params.client_info.name if params.client_info else "unnamed client"
+    session.judge_at_once()
     log.info("client %s, %s, %d roots", client, session.client.encoding, len(session.snapshot().roots))
     return t.InitializeResult(
         capabilities=server_capabilities(session.client), server_info=t.ServerInfo(NAME, __version__)
@@ -57,3 +58,4 @@ def did_change_workspace_folders(session: Session, params: t.DidChangeWorkspaceF
     roots = [root for root in session.snapshot().roots if root not in gone]
     roots += [root for root in came if root is not None and root not in roots]
     session.set_roots(tuple(roots))
+    session.spawn(session.judge())

@@ -4,6 +4,7 @@ import logging
 
 from lsprotocol import types as t
 
+from qwen_lsp.index.scan import IGNORE_FILES
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.document import changed, opened
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 def did_open(session: Session, params: t.DidOpenTextDocumentParams) -> None:
     """A buffer with its whole text; opening again replaces it."""
     item = params.text_document
-    session.put(opened(item.uri, str(item.language_id), item.version, item.text))
+    session.open(opened(item.uri, str(item.language_id), item.version, item.text))
 
 
 def did_change(session: Session, params: t.DidChangeTextDocumentParams) -> None:
@@ -31,7 +32,13 @@ def did_change(session: Session, params: t.DidChangeTextDocumentParams) -> None:
 
 
 def did_save(session: Session, params: t.DidSaveTextDocumentParams) -> None:
-    """Nothing to do yet: open buffers are the truth, saved or not. Editors want to be able to say it."""
+    """Open buffers are the truth, saved or not; but a saved file of ignore patterns tells which of them count."""
+    uri = params.text_document.uri
+    document = session.document(uri)
+    if uri.rsplit("/", 1)[-1] in IGNORE_FILES:
+        session.spawn(session.judge())
+    elif document is not None:
+        session.open(document)
 
 
 def did_close(session: Session, params: t.DidCloseTextDocumentParams) -> None:

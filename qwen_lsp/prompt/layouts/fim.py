@@ -85,9 +85,12 @@ def question(layout: Layout, hole: Hole, *, heal: bool = True, stop: tuple[str, 
     return Question(_without_empty(segments, marks, stop, layout.stop_controls), line[cut:])
 
 
-def base_prompt(repository: str, files: tuple[ContextFile, ...]) -> Prompt:
-    """What every question begins with whose hole has these files first."""
+def base_prompt(repository: str, files: tuple[ContextFile, ...], log: tuple[str, ...] = ()) -> Prompt:
+    """What every question begins with whose hole has these files first, and a log that begins like this one."""
     segments, marks = _shown(repository, files)
+    if files and log:
+        segments += [FILE, Text(LOG_NAME + "\n"), *map(Text, log)]
+        marks.append(len(segments))
     return _without_empty(segments, marks, (), ())
 
 

@@ -15,7 +15,8 @@ from qwen_lsp.context.pack import (
     window_after,
     window_before,
 )
-from qwen_lsp.context.rank import HUGE_CHARS, Candidate, excluded, rank, shown_path
+from qwen_lsp.context.rank import Candidate, excluded, rank, shown_path
+from qwen_lsp.index.rules import HUGE_BYTES
 from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Document, opened
 from qwen_lsp.text.snapshot import Snapshot
@@ -36,7 +37,7 @@ def test_secret_empty_and_huge_files_are_left_out() -> None:
     texts = {
         "file:///work/shop/.env": "KEY=1\n",
         "file:///work/shop/empty.py": " \n",
-        "file:///work/shop/data.json": "1" * (HUGE_CHARS + 1),
+        "file:///work/shop/data.json": "1" * (HUGE_BYTES + 1),
         "file:///work/shop/good.py": "x = 1\r\ny = 2\r\n",
     }
     assert list(rank(_snapshot(texts, ()), "file:///other.py")) == [Candidate("good.py", "x = 1\ny = 2\n", 3)]
@@ -68,10 +69,11 @@ def test_binary_is_excluded_with_a_reason() -> None:
         ("file:///work/shop/lib/a%20b.py", "lib/a b.py"),
         ("file:///elsewhere/a.py", "a.py"),
         ("untitled:Untitled-1", "Untitled-1"),
+        ("file:///work/shop/sub/x/a.py", "x/a.py"),
     ],
 )
 def test_path_as_shown(uri: str, path: str) -> None:
-    assert shown_path(uri, (Path("/work/shop"),)) == path
+    assert shown_path(uri, (Path("/work/shop"), Path("/work/shop/sub"))) == path
 
 
 def test_packing_keeps_the_opening_order_whoever_was_edited_last() -> None:

@@ -156,3 +156,24 @@ def test_answers_as_a_search_through_all_files_would(
             expected_paths = [path for path in sorted(now) if module in {each.module for each in now[path].imports}]
             assert list(found.importers_of(module)) == expected_paths
     index.close()
+
+
+def test_the_stamp_changes_with_what_others_write_and_with_what_is_open(store: Store, tmp_path: Path) -> None:
+    index, other = Index(store, tmp_path), Store(tmp_path / "store")
+
+    def stamp() -> object:
+        with index.snapshot() as found:
+            return found.stamp()
+
+    first = stamp()
+    assert stamp() == first
+    other.apply(other.root_id(tmp_path), rows({"a.py": "def f(): pass\n"}))
+    second = stamp()
+    assert second != first and stamp() == second
+    index.show("b.py", symbols("b.py", "x = 1\n"))
+    third = stamp()
+    assert third != second
+    index.show("b.py", symbols("b.py", "x = 2\n"))  # what is open is looked at anew anyway
+    assert stamp() == third
+    index.close()
+    other.close()

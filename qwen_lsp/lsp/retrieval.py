@@ -1,0 +1,72 @@
+"""What the index says matters at a cursor: asked elsewhere, handed over as values.
+
+On the event loop only the index's snapshot is taken and given back. One thread asks, one cursor after the other, and
+keeps what it learned of other files for the next time. Knows no prompt and no LSP type.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from qwen_lsp.context.candidates import Memo
+from qwen_lsp.context.pack import Item
+from qwen_lsp.context.retrieve import Workspace, packed, ranking
+from qwen_lsp.lsp.indexing import Located
+from qwen_lsp.text.document import Cursor
+from qwen_lsp.text.snapshot import Snapshot
+
+MOST_OUTLINES = 2_000  # kept in a memo; some 10 KB each
+
+log = logging.getLogger(__name__)
+
+
+class Retrieval:
+    """For one window."""
+
+    def __init__(self, locate: Callable[[str], Located | None]) -> None:
+        self._locate = locate
+        self._thread = ThreadPoolExecutor(1, "retrieval")
+        self._memos: dict[Path, tuple[object, Memo]] = {}  # by root, with the index's stamp; the thread's alone
+        self._asked: set[asyncio.Future[tuple[Item, ...] | None]] = set()
+
+    async def at(self, snapshot: Snapshot, cursor: Cursor, n_tokens: int) -> tuple[Item, ...] | None:
+        """The symbols of other files that matter most, as many as fit; None where there is no index."""
+        located = self._locate(cursor.document.uri)
+        if located is None:
+            return None
+        loop = asyncio.get_running_loop()
+        asked = loop.run_in_executor(self._thread, self._items, snapshot, cursor, located, n_tokens)
+        self._asked.add(asked)
+
+        def answered(_: object) -> None:  # also where nobody waits any more
+            self._asked.discard(asked)
+            located.symbols.close()
+
+        asked.add_done_callback(answered)
+        return await asyncio.shield(asked)
+
+    async def close(self) -> None:
+        """Wait for what is being asked; a part of a second."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*self._asked, return_exceptions=True)
+
+    def _items(self, snapshot: Snapshot, cursor: Cursor, located: Located, n_tokens: int) -> tuple[Item, ...] | None:
+        """On the thread."""
+        try:
+            workspace = Workspace(located.root, located.symbols, self._memo(located))
+            return packed(ranking(snapshot, cursor, workspace), n_tokens)
+        except sqlite3.Error as error:
+            log.warning("the index could not be asked: %s", type(error).__name__)
+            return None
+
+    def _memo(self, located: Located) -> Memo:
+        """What is known of this root's other files, as long as the index says the same."""
+        stamp = located.symbols.stamp()
+        kept, memo = self._memos.get(located.root, (None, Memo()))
+        if kept != stamp or len(memo.outlines) > MOST_OUTLINES:
+            memo = Memo()
+            self._memos[located.root] = stamp, memo
+        return memo
