@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _status(options)
             case "stats":
                 return _stats(options)
+            case "trust":
+                from qwen_lsp import shell
+
+                return shell.trust(options)
             case "stop":
                 return 0 if _daemon("stop", []) is not None else 1
             case _:
@@ -73,10 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     context = commands.add_parser("context", help="show what else of the repository a prompt would hold, and why")
     context.add_argument("place", type=_place, metavar="FILE:LINE:COL", help="where the cursor is, both from 1")
     context.add_argument("--tokens", type=int, default=2_000, metavar="N", help="budget (default: 2000)")
+    trust = commands.add_parser("trust", help="let a project's own checks run in a folder, or no longer")
+    trust.add_argument("folder", nargs="?", type=_folder, metavar="FOLDER", default=".", help="instead of this one")
+    what = trust.add_mutually_exclusive_group()
+    what.add_argument("--no", action="store_true", help="no longer")
+    what.add_argument("--list", action="store_true", help="the folders that are trusted")
     status = commands.add_parser("status", help="show the engine that the windows share, and why they are silent")
     stats = commands.add_parser("stats", help="show what became of suggestions, in counts and percentiles")
     commands.add_parser("stop", help="stop that engine")
-    for command in (demo, doctor, index, context, status, stats):
+    for command in (demo, doctor, index, context, trust, status, stats):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 

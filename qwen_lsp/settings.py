@@ -20,6 +20,7 @@ EngineChoice = Literal["auto", "mlx", "llama", "scripted"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 FILE_NAME = "qwen-lsp.toml"
+PROPOSED = "refactor.checks"  # the one key that a repository may only propose
 FILE_LIMIT_BYTES = 64 * 1024  # a settings file is written by hand; anything larger is not one
 
 
@@ -39,6 +40,8 @@ class Settings:
     completion_strings: bool = True
     completion_prefetch: bool = True  # make the next suggestion while one is read
     index_enabled: bool = True
+    refactor_checks: tuple[str, ...] = ()  # commands; none: what the repository proposes, where it is trusted
+    refactor_rounds: int = 2  # how often new findings go back to the model
     log_level: LogLevel = "warning"
 
     def same_engine(self, other: "Settings") -> bool:
@@ -68,6 +71,10 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 4096 and value.isprintable()
 
 
+def _commands(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) <= 32 and all(_text(each) for each in value)
+
+
 def _switch(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -94,6 +101,9 @@ KEYS: Mapping[str, Key] = {
     "completion.strings": Key("completion_strings", "true or false", _switch, repository=True),
     "completion.prefetch": Key("completion_prefetch", "true or false", _switch, repository=True),
     "index.enabled": Key("index_enabled", "true or false", _switch, repository=True),
+    # A repository's are proposals: `verify/choose.py` reads them, and the user's come first.
+    "refactor.checks": Key("refactor_checks", "a list of commands", _commands),
+    "refactor.rounds": Key("refactor_rounds", "a number of rounds from 0 to 5", _number(0, 5)),
     "log.level": Key("log_level", "one of " + ", ".join(_LEVELS), _one_of(_LEVELS)),
 }
 
@@ -110,6 +120,8 @@ def overlay(base: Settings, options: object, origin: str, *, repository: bool = 
         key = KEYS.get(name)
         if key is None:
             problems.append(f"{origin}: unknown setting {_shown(name)}")
+        elif repository and name == PROPOSED:
+            continue  # `proposed_checks` has it
         elif repository and not key.repository:
             problems.append(f"{origin}: a repository may not set {name}")
         elif value is None:  # editors send null for "not set"
@@ -117,7 +129,7 @@ def overlay(base: Settings, options: object, origin: str, *, repository: bool = 
         elif not key.accepts(value):
             problems.append(f"{origin}: {name} takes {key.takes}")
         else:
-            fields[key.field] = value
+            fields[key.field] = tuple(value) if isinstance(value, list) else value
     return replace(base, **fields), problems
 
 
@@ -142,6 +154,13 @@ def parse(
         settings, found = overlay(settings, options, origin, repository=repository)
         problems += found
     return settings, tuple(dict.fromkeys(problems))
+
+
+def proposed_checks(file: Path) -> tuple[str, ...]:
+    """The commands that a repository's settings file proposes. They are no settings: only trust lets them run."""
+    table, _ = read(file)
+    value = dict(_flat(table)).get(PROPOSED)
+    return tuple(value) if KEYS[PROPOSED].accepts(value) and isinstance(value, list) else ()
 
 
 def section(options: object) -> object:

@@ -25,6 +25,7 @@ LAYERS = {
         "doctor",
         "eval",
         "demo",
+        "shell",
         "cli",
         "__main__",
     ],

@@ -13,8 +13,8 @@ from qwen_lsp.text.lines import Encoding
 
 ACTION_KINDS = (t.CodeActionKind.RefactorRewrite,)
 WHY, ACCEPTED, APPLY_ACTION = "qwen.why", "qwen.accepted", "qwen.applyAction"
-PAUSE, STATS, CONTEXT = "qwen.pause", "qwen.stats", "qwen.context"
-COMMANDS = (WHY, ACCEPTED, APPLY_ACTION, PAUSE, STATS, CONTEXT)
+PAUSE, STATS, CONTEXT, TRUST = "qwen.pause", "qwen.stats", "qwen.context", "qwen.trust"
+COMMANDS = (WHY, ACCEPTED, APPLY_ACTION, PAUSE, STATS, CONTEXT, TRUST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qwen_lsp.settings import FILE_LIMIT_BYTES, KEYS, Settings, overlay, parse, read, user_file
+from qwen_lsp.settings import FILE_LIMIT_BYTES, KEYS, PROPOSED, Settings, overlay, parse, read, user_file
 
 
 def write(path: Path, text: str) -> Path:
@@ -24,9 +24,11 @@ def test_the_editor_wins_over_the_workspace_over_the_user(tmp_path: Path) -> Non
     assert parse((), [first, second])[0].completion_max_tokens == 2
 
 
-@pytest.mark.parametrize("key", [name for name, key in KEYS.items() if not key.repository])
+@pytest.mark.parametrize("key", [name for name, key in KEYS.items() if not key.repository and name != PROPOSED])
 def test_a_repository_may_not_choose_what_runs(tmp_path: Path, key: str) -> None:
-    value = {"engine": '"mlx"', "model": '"/tmp/evil.gguf"', "log.level": '"debug"'}.get(key, "5000")
+    value = {"engine": '"mlx"', "model": '"/tmp/evil.gguf"', "log.level": '"debug"', "refactor.rounds": "5"}.get(
+        key, "5000"
+    )
     path = write(tmp_path / "qwen-lsp.toml", f"{key} = {value}\n")
     settings, problems = parse((), [path])
     assert settings == Settings()

@@ -1,14 +1,16 @@
 """workspace/executeCommand: a table of ours. Arguments come from outside and are checked here."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from lsprotocol import types as t
 
-from qwen_lsp.errors import BadPosition
-from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, CONTEXT, PAUSE, STATS, WHY
+from qwen_lsp.errors import BadPosition, NotDone
+from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, CONTEXT, PAUSE, STATS, TRUST, WHY
 from qwen_lsp.lsp.handlers.actions import apply_action
 from qwen_lsp.lsp.handlers.context import context
 from qwen_lsp.lsp.session import Session
+from qwen_lsp.verify.trust import is_trusted, trust
 
 SHOWN_REASONS = 3  # what a message box can hold
 
@@ -49,6 +51,19 @@ async def stats(session: Session, arguments: Sequence[object]) -> dict[str, obje
     return session.suggestions.stats().summary()
 
 
+async def trusted(session: Session, arguments: Sequence[object]) -> dict[str, object]:
+    """The user's answer: may the project's own checks run in the workspace's folders? Without one, whether they may."""
+    wanted = arguments[0].get("trusted") if arguments and isinstance(arguments[0], Mapping) else None
+    roots = session.snapshot().roots
+    try:
+        for root in roots if isinstance(wanted, bool) else ():
+            await asyncio.to_thread(trust, root, bool(wanted))
+        answers = [await asyncio.to_thread(is_trusted, root) for root in roots]
+    except OSError as error:
+        raise NotDone(f"the list of trusted folders can not be written: {error.strerror}") from error
+    return {"trusted": bool(answers) and all(answers), "roots": [str(root) for root in roots]}
+
+
 _COMMANDS: Mapping[str, Callable[[Session, Sequence[object]], Awaitable[object]]] = {
     WHY: why,
     ACCEPTED: accepted,
@@ -56,4 +71,5 @@ _COMMANDS: Mapping[str, Callable[[Session, Sequence[object]], Awaitable[object]]
     PAUSE: pause,
     STATS: stats,
     CONTEXT: context,
+    TRUST: trusted,
 }

@@ -5,7 +5,17 @@ import pytest
 from tests.qwen_lsp.lsp.wire import PROFILES, Wire, profile
 
 SYNC = {"openClose": True, "change": 2, "save": {"includeText": False}}
-COMMANDS = {"commands": ["qwen.why", "qwen.accepted", "qwen.applyAction", "qwen.pause", "qwen.stats", "qwen.context"]}
+COMMANDS = {
+    "commands": [
+        "qwen.why",
+        "qwen.accepted",
+        "qwen.applyAction",
+        "qwen.pause",
+        "qwen.stats",
+        "qwen.context",
+        "qwen.trust",
+    ]
+}
 FOLDERS = {"workspaceFolders": {"supported": True, "changeNotifications": True}}
 ACTIONS = {"codeActionKinds": ["refactor.rewrite"], "resolveProvider": True}
 # name: (encoding, whether completion items are offered)
