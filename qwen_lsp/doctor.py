@@ -17,7 +17,7 @@ from typing import Any
 
 import platformdirs
 
-from qwen_lsp.engine.client import LocalEngine
+from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import QwenError
 from qwen_lsp.features.complete import complete
 from qwen_lsp.features.fill import Nothing
@@ -152,7 +152,7 @@ def _engine() -> str:
 
 
 async def _start() -> str:
-    engine = LocalEngine(_user_settings())
+    engine = engine_for(_user_settings())
     try:
         await engine.start()
         return f"{engine.state.model} answers"
@@ -166,7 +166,7 @@ def _completion(file: Path | None) -> str:
 
 async def _complete(file: Path | None) -> str:
     settings = _user_settings()
-    engine = LocalEngine(settings)
+    engine = engine_for(settings)
     try:
         name, text = _subject(file)
         language = language_of(name, text.partition("\n")[0])

@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import platformdirs
 
-EngineChoice = Literal["auto", "mlx", "llama", "scripted"]
+EngineChoice = Literal["auto", "mlx", "llama", "scripted", "openai"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 FILE_NAME = "qwen-lsp.toml"
 PROPOSED = "refactor.checks"  # the one key that a repository may only propose
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 FILE_LIMIT_BYTES = 64 * 1024  # a settings file is written by hand; anything larger is not one
 
 
@@ -32,6 +34,10 @@ class Settings:
     model: str | None = None  # a catalogue name or a path; None: the engine's default
     ctx: int | None = None  # tokens; None: what the memory allows
     idle_exit_s: int = 600  # a reload of the editor must not reload the model
+    remote_url: str | None = None  # with engine "openai": the server
+    remote_model: str | None = None  # None: the first that it offers
+    remote_key: str | None = None  # where its key is, never the key: "env:NAME", or an entry of the keyring
+    remote_timeout_s: int = 60  # until the first piece, and between two
     completion_enabled: bool = True
     completion_max_tokens: int = 64
     completion_debounce_ms: int = 25  # below the pause between two keys of a fast typist
@@ -46,7 +52,13 @@ class Settings:
 
     def same_engine(self, other: "Settings") -> bool:
         """Whether both ask for the same engine, so that a running one can stay."""
-        return all(getattr(self, key) == getattr(other, key) for key in ("engine", "model", "ctx", "idle_exit_s"))
+        return all(getattr(self, key) == getattr(other, key) for key in _ENGINE_FIELDS)
+
+
+_ENGINE_FIELDS = (
+    *("engine", "model", "ctx", "idle_exit_s"),
+    *("remote_url", "remote_model", "remote_key", "remote_timeout_s"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,25 @@ def _commands(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) <= 32 and all(_text(each) for each in value)
 
 
+def _address(value: Any) -> bool:
+    """A server. Plain HTTP is for this machine only, and no address holds a password."""
+    if not _text(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        is_here = parts.hostname in LOOPBACK
+        parts.port  # noqa: B018  (raises where it is no number)
+    except ValueError:
+        return False
+    is_plain = parts.username is None and parts.password is None and not parts.query and not parts.fragment
+    return bool(parts.hostname) and is_plain and (parts.scheme == "https" or (parts.scheme == "http" and is_here))
+
+
+def _key_place(value: Any) -> bool:
+    """A name, short enough that it can not be the key itself."""
+    return isinstance(value, str) and re.fullmatch(r"(?:env:)?[A-Za-z][A-Za-z0-9_.@-]{0,31}", value) is not None
+
+
 def _switch(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -87,6 +118,10 @@ KEYS: Mapping[str, Key] = {
     "model": Key("model", "a name or a path", _text),
     "ctx": Key("ctx", "a number of tokens from 512 to 1048576", _number(512, 1_048_576)),
     "idle_exit_s": Key("idle_exit_s", "seconds from 0 to 604800", _number(0, 604_800)),
+    "remote.url": Key("remote_url", "an address https://HOST or, on this machine, http://localhost:PORT", _address),
+    "remote.model": Key("remote_model", "the server's name of a model", _text),
+    "remote.key": Key("remote_key", "env:NAME or the name of an entry of the keyring, not the key", _key_place),
+    "remote.timeout_s": Key("remote_timeout_s", "seconds from 1 to 3600", _number(1, 3600)),
     "completion.enabled": Key("completion_enabled", "true or false", _switch, repository=True),
     "completion.max_tokens": Key(
         "completion_max_tokens", "a number of tokens from 1 to 1024", _number(1, 1024), repository=True

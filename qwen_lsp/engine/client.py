@@ -1,6 +1,7 @@
 """The engine as the rest of the server sees it: start it, ask it, close the stream to cancel.
 
-JSON and HTTP stop here. Does not know layouts, files or the editor, and holds no prompt longer than its request.
+Two kinds: the daemon of this machine, and a server that the user named. JSON and HTTP stop here. Does not know layouts,
+files or the editor, and holds no prompt longer than its request.
 """
 
 import asyncio
@@ -12,12 +13,16 @@ from typing import Literal, Protocol
 
 import httpx
 
-from qwen_lsp.engine.http import Daemon, Piece, Request, Usage
+from qwen_lsp.engine.abilities import Abilities
+from qwen_lsp.engine.events import Piece, Usage
+from qwen_lsp.engine.http import Daemon, Request
+from qwen_lsp.engine.keys import key_named
 from qwen_lsp.engine.launch import Progress, find_or_start
+from qwen_lsp.engine.remote import Remote, client_for
 from qwen_lsp.errors import EngineError, EngineLost, EngineMissing
 from qwen_lsp.settings import Settings
 
-__all__ = ["Engine", "EngineState", "LocalEngine", "Piece", "Request", "Usage"]
+__all__ = ["Engine", "EngineState", "LocalEngine", "Piece", "RemoteEngine", "Request", "Usage", "engine_for"]
 
 # A failed start is not tried again at each key; its reason stays the answer meanwhile.
 RETRY_START_S = 5.0
@@ -58,16 +63,32 @@ class Engine(Protocol):
         ...
 
 
-class LocalEngine:
-    """The shared daemon behind its unix socket; found, started and, when it died, started again."""
+class Connection(Protocol):
+    """One server, connected to. Its methods raise httpx.TransportError where the connection fails."""
 
-    def __init__(self, settings: Settings, find: Find = find_or_start) -> None:
-        self._settings = settings
-        self._find = find
+    async def wait_until_loaded(self, progress: Progress) -> str:
+        """The model's name, once it can answer."""
+        ...
+
+    def stream(self, request: Request) -> AsyncGenerator[Piece | Usage, None]: ...
+
+    async def close(self) -> None: ...
+
+    def lacks(self) -> tuple[str, ...]:
+        """What a person may want to know that it can not do."""
+        ...
+
+
+class _Engine:
+    """A server that is connected to when it is needed and, when it went away, once more."""
+
+    def __init__(self, connect: Callable[[Progress], Awaitable[Connection]], looking: str) -> None:
+        self._connect = connect
+        self._looking = looking
         self._state = EngineState("off")
         self._callbacks: list[Callable[[EngineState], None]] = []
-        self._daemon: Daemon | None = None
-        self._starting: asyncio.Task[Daemon] | None = None
+        self._daemon: Connection | None = None
+        self._starting: asyncio.Task[Connection] | None = None
         self._failure: tuple[float, EngineError] | None = None
 
     @property
@@ -106,7 +127,7 @@ class LocalEngine:
                     raise EngineLost(_lost(error)) from error
                 retry = False
 
-    async def _ready(self) -> Daemon:
+    async def _ready(self) -> Connection:
         """The daemon, started where needed by one task that all callers wait for."""
         if self._daemon is not None:
             return self._daemon
@@ -118,11 +139,11 @@ class LocalEngine:
             self._starting.add_done_callback(_seen)
         return await asyncio.shield(self._starting)  # a caller that gives up does not stop the start for others
 
-    async def _start(self) -> Daemon:
-        self._show(EngineState("starting", "looking for the engine"))
-        daemon: Daemon | None = None
+    async def _start(self) -> Connection:
+        self._show(EngineState("starting", self._looking))
+        daemon: Connection | None = None
         try:
-            daemon = Daemon(await self._find(self._settings, self._progress))
+            daemon = await self._connect(self._progress)
             model = await daemon.wait_until_loaded(self._progress)
         except (EngineError, httpx.HTTPError) as error:
             if daemon is not None:
@@ -139,10 +160,11 @@ class LocalEngine:
         finally:
             self._starting = None
         self._daemon, self._failure = daemon, None
-        self._show(EngineState("ready", model=model))
+        lacks = daemon.lacks()
+        self._show(EngineState("ready", f"without {', '.join(lacks)}" if lacks else "", model))
         return daemon
 
-    async def _drop(self, daemon: Daemon | None, detail: str = "") -> None:
+    async def _drop(self, daemon: Connection | None, detail: str = "") -> None:
         """Forget a daemon that does not answer any more; another task may have done so already."""
         if daemon is None or daemon is not self._daemon:
             return
@@ -160,13 +182,51 @@ class LocalEngine:
                 callback(state)
 
 
+class LocalEngine(_Engine):
+    """The shared daemon behind its unix socket; found, started and, when it died, started again."""
+
+    def __init__(self, settings: Settings, find: Find = find_or_start) -> None:
+        async def connect(progress: Progress) -> Connection:
+            return Daemon(await find(settings, progress))
+
+        super().__init__(connect, "looking for the engine")
+
+
+class RemoteEngine(_Engine):
+    """The server of `remote.url`. What it can do is asked once; a new connection does not ask again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._remote: Remote | None = None
+        super().__init__(self._to_server, "connecting to the server")
+
+    @property
+    def abilities(self) -> Abilities | None:
+        """What the server can do; None before it was asked."""
+        return self._remote.abilities if self._remote is not None else None
+
+    async def _to_server(self, progress: Progress) -> Connection:
+        settings = self._settings
+        if settings.remote_url is None:
+            raise EngineMissing('the engine is "openai", and remote.url names no server')
+        key = await key_named(settings.remote_key) if settings.remote_key is not None else None
+        client = client_for(settings.remote_url, key, settings.remote_timeout_s)
+        self._remote = Remote(client, settings.remote_model, self.abilities)
+        return self._remote
+
+
+def engine_for(settings: Settings) -> Engine:
+    """The engine that the settings ask for, not yet started."""
+    return RemoteEngine(settings) if settings.engine == "openai" else LocalEngine(settings)
+
+
 def _lost(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "the engine did not answer in time"
     return f"the connection to the engine broke ({type(error).__name__})"
 
 
-def _seen(task: asyncio.Task[Daemon]) -> None:
+def _seen(task: asyncio.Task[Connection]) -> None:
     """A start that nobody waits for any more may fail unheard; the state says it."""
     if not task.cancelled():
         task.exception()

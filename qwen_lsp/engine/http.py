@@ -4,20 +4,20 @@ Knows the wire and nothing else: not how a daemon is found, when to retry, what 
 """
 
 import asyncio
-import json
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx
 
+from qwen_lsp.engine.events import Piece, Usage, field_of, items, problem_of
 from qwen_lsp.engine.grammars import Grammar, wire
 from qwen_lsp.engine.tokens import TokenCache
-from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused, EngineSuperseded
+from qwen_lsp.errors import EngineLoading, EngineRefused
 from qwen_lsp.prompt.segments import Control, Prompt, Segment
 from qwen_lsp.text.secrets import masked
 
@@ -49,28 +49,6 @@ class Request:
     grammar: Grammar | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The next characters of an answer, and when they came, counted from the request."""
-
-    text: str
-    at_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens and milliseconds of one request.
-
-    What only the daemon knows is None where the stream was closed before the daemon's last word.
-    """
-
-    prompt_tokens: int
-    cached_tokens: int | None
-    completion_tokens: int
-    evaluated_tokens: int | None
-    engine_ms: float
-
-
 class Daemon:
     """A connection to one daemon. Its methods raise httpx.TransportError where the connection fails."""
 
@@ -94,6 +72,10 @@ class Daemon:
         if self._n_streams == 0:
             await self._client.aclose()
 
+    def lacks(self) -> tuple[str, ...]:
+        """Nothing: it is ours."""
+        return ()
+
     async def wait_until_loaded(self, progress: Callable[[str], None]) -> str:
         """The model's name, once it is in memory."""
         try:
@@ -102,13 +84,13 @@ class Daemon:
                     answer = await self._client.get("/v1/models")
                     if answer.status_code != 503:
                         break
-                    progress(_problem(answer).message)
+                    progress(problem_of(answer).message)
                     await asyncio.sleep(LOAD_POLL_S)
         except TimeoutError as error:
             raise EngineLoading(f"the model was not loaded within {LOAD_TIMEOUT_S:.0f} s") from error
         if answer.status_code != 200:
-            raise _problem(answer)
-        self._model = str(_field(answer, "data")[0]["id"])
+            raise problem_of(answer)
+        self._model = str(field_of(answer, "data")[0]["id"])
         return self._model
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
@@ -150,9 +132,9 @@ class Daemon:
         async with self._client.stream("POST", "/v1/completions", json=body) as answer:
             if answer.status_code != 200:
                 await answer.aread()
-                raise _problem(answer)
+                raise problem_of(answer)
             async for line in answer.aiter_lines():
-                for item in _items(line, begun):
+                for item in items(line, begun):
                     yield item
 
     async def _ids(self, prompt: Prompt) -> tuple[list[int], list[int]]:
@@ -181,58 +163,6 @@ class Daemon:
         text = segment.token if isinstance(segment, Control) else masked(segment.text)
         answer = await self._client.post("/tokenize", json={"content": text, "parse_special": control})
         if answer.status_code != 200:
-            raise _problem(answer)
-        tokens: list[int] = _field(answer, "tokens")
+            raise problem_of(answer)
+        tokens: list[int] = field_of(answer, "tokens")
         return tokens
-
-
-def _items(line: str, begun: float) -> list[Piece | Usage]:
-    """What one line of the event stream says."""
-    if not line.startswith("data:"):
-        return []
-    data = line.removeprefix("data:").strip()
-    if data == "[DONE]":
-        return []
-    now_ms = (time.perf_counter() - begun) * 1000
-    try:
-        event = json.loads(data)
-        if "error" in event:
-            kind = EngineSuperseded if event["error"].get("code") == "superseded" else EngineLost
-            raise kind(str(event["error"]["message"]))
-        choices = event.get("choices") or [{}]
-        text = choices[0].get("text") or ""
-        # The counts first: whoever leaves at a piece has heard what it cost.
-        found: list[Piece | Usage] = [_usage(event["usage"], now_ms)] if event.get("usage") else []
-        if text:
-            found.append(Piece(str(text), now_ms))
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise EngineLost("the engine's answer is not understood") from error
-    return found
-
-
-def _usage(counts: Mapping[str, Any], now_ms: float) -> Usage:
-    details = counts.get("prompt_tokens_details") or {}
-    return Usage(
-        int(counts["prompt_tokens"]),
-        details.get("cached_tokens"),
-        int(counts["completion_tokens"]),
-        counts.get("evaluated_tokens"),
-        now_ms,
-    )
-
-
-def _field(answer: httpx.Response, name: str) -> Any:
-    try:
-        return answer.json()[name]
-    except (ValueError, TypeError, KeyError) as error:
-        raise EngineLost("the engine's answer is not understood") from error
-
-
-def _problem(answer: httpx.Response) -> EngineError:
-    """Our error for an answer that is not a success; the daemon's message is for people."""
-    try:
-        message = str(answer.json()["error"]["message"])
-    except (ValueError, TypeError, KeyError):
-        message = f"the engine answered with status {answer.status_code}"
-    kinds: dict[int, type[EngineError]] = {503: EngineLoading, 429: EngineBusy, 409: EngineSuperseded}
-    return kinds.get(answer.status_code, EngineRefused if answer.status_code < 500 else EngineError)(message)

@@ -11,7 +11,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from qwen_lsp import __version__
-from qwen_lsp.engine.client import Engine, LocalEngine
+from qwen_lsp.engine.client import Engine, engine_for
 from qwen_lsp.features.actions import carry_out, offer
 from qwen_lsp.features.complete import complete
 from qwen_lsp.lsp import child
@@ -66,7 +66,7 @@ class Server(LanguageServer):
 
 
 def make_server(
-    engine_factory: Callable[[Settings], Engine] = LocalEngine,
+    engine_factory: Callable[[Settings], Engine] = engine_for,
     features: Features = FEATURES,
     launch: child.Launch = child.start,
 ) -> Server:

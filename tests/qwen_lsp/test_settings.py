@@ -1,5 +1,6 @@
 """Four sources, one precedence, and problems instead of exceptions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ def test_the_editor_wins_over_the_workspace_over_the_user(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("key", [name for name, key in KEYS.items() if not key.repository and name != PROPOSED])
 def test_a_repository_may_not_choose_what_runs(tmp_path: Path, key: str) -> None:
-    value = {"engine": '"mlx"', "model": '"/tmp/evil.gguf"', "log.level": '"debug"', "refactor.rounds": "5"}.get(
-        key, "5000"
-    )
+    texts = {"engine": "mlx", "model": "/tmp/evil.gguf", "log.level": "debug", "remote.url": "https://evil.example"}
+    texts |= {"remote.key": "env:AWS_SECRET_ACCESS_KEY", "remote.model": "evil"}
+    value = f'"{texts[key]}"' if key in texts else "5" if key == "refactor.rounds" else "3000"
     path = write(tmp_path / "qwen-lsp.toml", f"{key} = {value}\n")
     settings, problems = parse((), [path])
     assert settings == Settings()
@@ -87,3 +88,40 @@ def test_files_that_can_not_be_used(tmp_path: Path) -> None:
 def test_the_users_file_moves_with_the_home(tmp_path: Path) -> None:
     assert user_file({"QWEN_LSP_HOME": str(tmp_path)}) == tmp_path / "qwen-lsp.toml"
     assert user_file({}).name == "qwen-lsp.toml"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://gpu.example",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "ftp://a.example",
+        "https://user:pw@a.example",
+        "https://a.example?k=1",
+        "https://a.example:x",
+        "https://",
+        "a.example",
+    ],
+)
+def test_an_address_that_would_tell_others_is_refused(url: str) -> None:
+    settings, problems = overlay(Settings(), {"remote": {"url": url}}, "editor")
+    assert settings == Settings() and problems[0].startswith("editor: remote.url takes an address https://HOST")
+
+
+@pytest.mark.parametrize("key", ["sk-proj-" + "a1B2c3D4e5" * 4, "Bearer x", "", "env:", "env:A B"])
+def test_a_key_in_the_settings_is_refused_and_not_repeated(key: str) -> None:
+    settings, problems = overlay(Settings(), {"remote.key": key}, "editor")
+    assert settings == Settings()
+    assert problems == ["editor: remote.key takes env:NAME or the name of an entry of the keyring, not the key"]
+
+
+@pytest.mark.parametrize("place", ["env:TEAM_KEY", "team", "team@gpu.example"])
+def test_the_name_of_a_key_is_taken(place: str) -> None:
+    assert overlay(Settings(), {"remote.key": place}, "editor")[0].remote_key == place
+
+
+def test_another_server_is_another_engine() -> None:
+    settings = Settings(engine="openai", remote_url="https://a.example")
+    for other in ({"remote_url": "https://b.example"}, {"remote_key": "env:K"}, {"remote_model": "m"}):
+        assert not settings.same_engine(replace(settings, **other))  # type: ignore[arg-type]

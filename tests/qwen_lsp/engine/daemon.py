@@ -22,6 +22,7 @@ COUNTS = {
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Answer = Callable[[Receive, Send], Awaitable[None]]
+App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 @dataclass
@@ -34,7 +35,7 @@ class FakeDaemon:
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        body = await _body(receive)
+        body = await body_of(receive)
         match scope["path"]:
             case "/v1/models" if self.loading:
                 self.loading -= 1
@@ -108,7 +109,7 @@ def refuses(status: int, body: object) -> Answer:
 
 
 @asynccontextmanager
-async def running(app: FakeDaemon, folder: Path) -> AsyncIterator[str]:
+async def running(app: App, folder: Path) -> AsyncIterator[str]:
     """Serve `app`; the path of its socket."""
     path = str(folder / "s")
     config = uvicorn.Config(app, uds=path, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1)
@@ -134,7 +135,7 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
-async def _body(receive: Receive) -> Any:
+async def body_of(receive: Receive) -> Any:
     data = b""
     while True:
         message = await receive()
