@@ -110,3 +110,9 @@ def n_faults(root: Node) -> int:
         if node.has_error:
             waiting += node.children
     return found
+
+
+def faults(language_id: str, text: str) -> int:
+    """How many there are in a text; none without a grammar."""
+    found = parsed(language_id, text)
+    return n_faults(found.tree.root_node) if found is not None else 0
