@@ -1,11 +1,13 @@
 """Code actions: offered without the model, carried out with it. No LSP, no HTTP."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwen_lsp.context.rank import excluded
 from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.features.fill import Nothing, Task, fill
 from qwen_lsp.features.stubs import stub_at
+from qwen_lsp.features.wishes import Problem, Wish, wishes
 from qwen_lsp.text.document import Document
 from qwen_lsp.text.edits import EditSet, FileEdit
 from qwen_lsp.text.lines import line_end
@@ -30,6 +32,9 @@ class Action:
     start: int
     end: int
     disabled: str | None = None
+    instruction: str = ""  # carried out by a refactor
+    across: bool = False  # in which other files may change
+    cut: tuple[int, int] | None = None  # the comment that asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Done:
     usage: Usage
 
 
-def offer(snapshot: Snapshot, uri: str, start: int, end: int) -> tuple[Action, ...]:
+def offer(snapshot: Snapshot, uri: str, start: int, end: int, problems: Sequence[Problem] = ()) -> tuple[Action, ...]:
     """What could be done at this cursor or selection. Quick: no model is asked."""
     document = snapshot.documents.get(uri)
     if document is None:
@@ -56,7 +61,14 @@ def offer(snapshot: Snapshot, uri: str, start: int, end: int) -> tuple[Action, .
         if reason is None and last - first > MAX_SELECTED_CHARS:
             reason = f"the selection is too long ({last - first:,} characters; the limit is {MAX_SELECTED_CHARS:,})"
         found.append(_action(document, "rewrite", "Qwen: rewrite the selected lines", first, last, reason))
-    return tuple(found)
+    wanted = wishes(document, start, end, problems) if reason is None else ()
+    return (*found, *(_wished(document, wish) for wish in wanted))
+
+
+def _wished(document: Document, wish: Wish) -> Action:
+    name = f"{wish.what}:{document.version}:{wish.start}:{wish.end}"
+    asked = wish.instruction, wish.across, wish.cut
+    return Action(wish.kind, wish.title, name, document.uri, document.version, wish.start, wish.end, None, *asked)
 
 
 async def carry_out(snapshot: Snapshot, action: Action, engine: Engine) -> Done | Nothing:

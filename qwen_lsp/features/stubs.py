@@ -26,19 +26,29 @@ class Stub:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function's name and all of it, in offsets."""
+
+    name: str
+    start: int
+    end: int
+
+
+def function_at(language_id: str, text: str, start: int, end: int) -> Function | None:
+    """The innermost function that holds the range."""
+    data = encode(text)
+    node = _function(language_id, text, data, start, end)
+    name = _name(node) if node is not None else None
+    if node is None or name is None:
+        return None
+    return Function(name, len(data[: node.start_byte].decode()), len(data[: node.end_byte].decode()))
+
+
 def stub_at(language_id: str, text: str, start: int, end: int) -> Stub | None:
     """The innermost function that holds the range, if its body is a stub."""
-    language = language_named(language_id)
-    if language is None or not language.functions or len(text) > SCAN_CHARS:
-        return None
     data = encode(text)
-    tree = parse(language_id, data)
-    if tree is None:
-        return None
-    first, last = len(encode(text[:start])), len(encode(text[:end]))
-    node = tree.root_node.descendant_for_byte_range(first, last)
-    while node is not None and node.type not in language.functions:
-        node = node.parent
+    node = _function(language_id, text, data, start, end)
     body = node.child_by_field_name("body") if node is not None else None
     if node is None or body is None:
         return None
@@ -47,6 +57,20 @@ def stub_at(language_id: str, text: str, start: int, end: int) -> Stub | None:
     if hole is None or name is None:
         return None
     return Stub(name, len(data[: hole[0]].decode()), len(data[: hole[1]].decode()))
+
+
+def _function(language_id: str, text: str, data: bytes, start: int, end: int) -> Node | None:
+    language = language_named(language_id)
+    if language is None or not language.functions or len(text) > SCAN_CHARS:
+        return None
+    tree = parse(language_id, data)
+    if tree is None:
+        return None
+    first, last = len(encode(text[:start])), len(encode(text[:end]))
+    node = tree.root_node.descendant_for_byte_range(first, last)
+    while node is not None and node.type not in language.functions:
+        node = node.parent
+    return node
 
 
 def _name(function: Node) -> str | None:

@@ -11,10 +11,16 @@ from lsprotocol import types as t
 
 from qwen_lsp.text.lines import Encoding
 
-ACTION_KINDS = (t.CodeActionKind.RefactorRewrite,)
+ACTION_KINDS = (
+    t.CodeActionKind.QuickFix,
+    t.CodeActionKind.RefactorRewrite,
+    t.CodeActionKind.RefactorExtract,
+    t.CodeActionKind.Source,
+)
 WHY, ACCEPTED, APPLY_ACTION = "qwen.why", "qwen.accepted", "qwen.applyAction"
 PAUSE, STATS, CONTEXT, TRUST = "qwen.pause", "qwen.stats", "qwen.context", "qwen.trust"
-COMMANDS = (WHY, ACCEPTED, APPLY_ACTION, PAUSE, STATS, CONTEXT, TRUST)
+REFACTOR, EXPLAIN = "qwen.refactor", "qwen.explain"
+COMMANDS = (WHY, ACCEPTED, APPLY_ACTION, PAUSE, STATS, CONTEXT, TRUST, REFACTOR, EXPLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,11 @@ class Client:
     resolves: bool = False  # asks for an action's edit only when it is chosen
     disabled: bool = False  # shows why an action can not be chosen
     document_changes: bool = False  # takes edits with versions
+    annotates: bool = False  # shows why an edit is made, and asks where it says so
+    resources: frozenset[str] = frozenset()  # of create, rename, delete, those that an edit may hold
+    is_neovim: bool = False  # which doubles the last line end of what is put into a new file
+    opens_files: bool = False  # can be asked to show one
+    takes_markdown: bool = False  # shows a command's Markdown itself
     normalizes_line_ends: bool = False  # LF becomes what the file has
     applies_edits: bool = False
     progress: bool = False
@@ -36,8 +47,8 @@ class Client:
     inserts_as_is: bool = False  # can be told not to indent a completion again
 
 
-def client_of(capabilities: t.ClientCapabilities) -> Client:
-    """The facts in a client's capabilities; whatever is missing is "no"."""
+def client_of(capabilities: t.ClientCapabilities, name: str = "") -> Client:
+    """The facts in a client's capabilities and its name; whatever is missing is "no"."""
     edit = _at(capabilities, "workspace.workspace_edit")
     resolvable = _at(capabilities, "text_document.code_action.resolve_support.properties") or ()
     modes = _at(capabilities, "text_document.completion.completion_item.insert_text_mode_support.value_set") or ()
@@ -49,6 +60,11 @@ def client_of(capabilities: t.ClientCapabilities) -> Client:
         disabled=bool(_at(capabilities, "text_document.code_action.disabled_support")),
         # Neovim takes documentChanges without saying so, as it does `resourceOperations`, which need them.
         document_changes=bool(_at(edit, "document_changes") or _at(edit, "resource_operations")),
+        annotates=_at(edit, "change_annotation_support") is not None,
+        resources=frozenset(str(getattr(kind, "value", kind)) for kind in _at(edit, "resource_operations") or ()),
+        is_neovim=name.lower() in ("neovim", "nvim"),
+        opens_files=bool(_at(capabilities, "window.show_document.support")),
+        takes_markdown=_at(capabilities, "experimental.qwen.markdown") is True,
         normalizes_line_ends=bool(_at(edit, "normalizes_line_endings")),
         applies_edits=bool(_at(capabilities, "workspace.apply_edit")),
         progress=bool(_at(capabilities, "window.work_done_progress")),

@@ -12,14 +12,18 @@ from typing import Any
 from lsprotocol import types as t
 from pygls.uris import to_fs_path
 
-from qwen_lsp.errors import BadPosition, EditConflict, StaleDocument, UnknownDocument
+from qwen_lsp.errors import BadPosition, EditConflict, NotDone, StaleDocument, UnknownDocument
 from qwen_lsp.features.actions import Action
+from qwen_lsp.features.wishes import Problem
 from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, Client
 from qwen_lsp.text.document import Change, Document
-from qwen_lsp.text.edits import EditSet
+from qwen_lsp.text.edits import Create, EditSet, FileEdit
+from qwen_lsp.text.fences import fenced
 from qwen_lsp.text.lines import Encoding
 
 LABEL_CHARS = 60  # what fits in a completion menu
+MAX_INSTRUCTION_CHARS = 4_000
+ANNOTATION = "qwen"  # the one that all edits of an answer carry
 _WORD_BEFORE = re.compile(r"\w*\Z")
 
 
@@ -118,31 +122,28 @@ def _completion_item(suggestion: Suggestion, client: Client) -> t.CompletionItem
     )
 
 
-def fenced(text: str, language_id: str) -> str:
-    """A Markdown code block whose fence is longer than any in the text."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    language = language_id if re.fullmatch(r"[\w.+-]{1,40}", language_id) else ""
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
 def code_action(action: Action, client: Client) -> t.CodeAction | t.Command:
     """An action to resolve later, or one that runs our command, or the bare command."""
     run = t.Command(title=action.title, command=APPLY_ACTION, arguments=[action_data(action)])
     if not client.literals:
         return run
+    # What may touch other files is applied by us: it is confirmed before, and looked at afterwards.
+    resolves = client.resolves and not action.across
     return t.CodeAction(
         title=action.title,
         kind=action.kind,
         disabled=t.CodeActionDisabled(action.disabled) if action.disabled is not None else None,
-        data=action_data(action) if client.resolves else None,
-        command=None if client.resolves or action.disabled is not None else run,
+        data=action_data(action) if resolves else None,
+        command=None if resolves or action.disabled is not None else run,
     )
 
 
 def action_data(action: Action) -> dict[str, Any]:
     """What the client keeps for us and gives back when the action is chosen."""
-    return {name: getattr(action, name) for name in ("kind", "title", "id", "uri", "version", "start", "end")}
+    names = ("kind", "title", "id", "uri", "version", "start", "end")
+    data = {name: getattr(action, name) for name in names}
+    asked = {"instruction": action.instruction, "across": action.across, "cut": action.cut}
+    return {**data, **asked} if action.instruction else data
 
 
 def action_of(data: object, documents: Mapping[str, Document]) -> Action:
@@ -155,7 +156,7 @@ def action_of(data: object, documents: Mapping[str, Document]) -> Action:
         raise BadPosition("the action carries no data of ours")
     if not (isinstance(version, int) and isinstance(start, int) and isinstance(end, int)):
         raise BadPosition("the action carries no data of ours")
-    action = Action(kind, title, name, uri, version, start, end)
+    action = Action(kind, title, name, uri, version, start, end, None, *_asked(data))
     document = documents.get(action.uri)
     if document is None:
         raise UnknownDocument("the file of this action is not open any more")
@@ -163,7 +164,31 @@ def action_of(data: object, documents: Mapping[str, Document]) -> Action:
         raise StaleDocument("the file changed since the action was offered")
     if not 0 <= action.start <= action.end <= len(document.text):
         raise BadPosition("the action's range lies outside the file")
+    if action.cut is not None and not 0 <= action.cut[0] <= action.cut[1] <= len(document.text):
+        raise BadPosition("the action's comment lies outside the file")
     return action
+
+
+def _asked(data: Mapping[Any, Any]) -> tuple[str, bool, tuple[int, int] | None]:
+    """What an action asks for in words; nothing where it does not."""
+    instruction, cut = data.get("instruction") or "", data.get("cut")
+    if not isinstance(instruction, str) or len(instruction) > MAX_INSTRUCTION_CHARS:
+        raise BadPosition("the action's instruction is no text, or too long")
+    if cut is None:
+        return instruction, bool(data.get("across")), None
+    if not (isinstance(cut, list | tuple) and len(cut) == 2 and all(isinstance(each, int) for each in cut)):
+        raise BadPosition("the action carries no data of ours")
+    return instruction, bool(data.get("across")), (cut[0], cut[1])
+
+
+def problems(document: Document, diagnostics: Iterable[t.Diagnostic], encoding: Encoding) -> tuple[Problem, ...]:
+    """Diagnostics of any server's, in offsets."""
+    found = []
+    for each in diagnostics:
+        start = offset(document, each.range.start, encoding)
+        message = each.message if isinstance(each.message, str) else each.message.value
+        found.append(Problem(start, max(start, offset(document, each.range.end, encoding)), message))
+    return tuple(found)
 
 
 def wanted(kind: str, only: Iterable[str] | None) -> bool:
@@ -174,33 +199,76 @@ def wanted(kind: str, only: Iterable[str] | None) -> bool:
     return any(name == "" or kind == name or kind.startswith(name + ".") for name in names)
 
 
-def workspace_edit(edits: EditSet, documents: Mapping[str, Document], client: Client) -> t.WorkspaceEdit:
-    """The edits with their versions where the client takes them. Raises StaleDocument when one does not fit."""
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Why an edit is made, for editors that show it. confirm: a person shall say yes first."""
+
+    label: str
+    description: str = ""
+    confirm: bool = False
+
+
+def workspace_edit(
+    edits: EditSet, documents: Mapping[str, Document], client: Client, why: Annotation | None = None
+) -> t.WorkspaceEdit:
+    """The edits with their versions where the client takes them. Raises StaleDocument when one does not fit.
+
+    `documents` has every edited file; those that are not open have the text of the disk, and version 0.
+    """
     check_fit(edits, documents)
+    _check_takes(edits, client)
+    mark = ANNOTATION if why is not None and client.annotates and client.document_changes else None
     by_uri = {
-        uri: [
-            t.TextEdit(span(documents[uri], edit.start, edit.end, client.encoding), edit.new_text)
-            for edit in edits.of(uri)
-        ]
-        for uri in edits.versions
+        uri: [_text_edit(documents[uri], edit, client.encoding) for edit in edits.of(uri)] for uri in edits.versions
     }
     if not client.document_changes:
         return t.WorkspaceEdit(changes=by_uri)
-    return t.WorkspaceEdit(
-        document_changes=[
-            t.TextDocumentEdit(t.OptionalVersionedTextDocumentIdentifier(uri, version), by_uri[uri])
-            for uri, version in edits.versions.items()
-        ]
-    )
+    changed: list[t.TextDocumentEdit | t.CreateFile | t.RenameFile | t.DeleteFile] = [
+        t.TextDocumentEdit(
+            t.OptionalVersionedTextDocumentIdentifier(uri, version), [_marked(edit, mark) for edit in by_uri[uri]]
+        )
+        for uri, version in edits.versions.items()
+    ]
+    changed += [t.RenameFile(rename.old, rename.new, annotation_id=mark) for rename in edits.renames]
+    for create in edits.creates:
+        changed += [t.CreateFile(create.uri, annotation_id=mark), _filled(create, client, mark)]
+    changed += [t.DeleteFile(uri, annotation_id=mark) for uri in edits.deletes]
+    if mark is None or why is None:
+        return t.WorkspaceEdit(document_changes=changed)
+    note = t.ChangeAnnotation(why.label, needs_confirmation=why.confirm, description=why.description or None)
+    return t.WorkspaceEdit(document_changes=changed, change_annotations={mark: note})
+
+
+def _text_edit(document: Document, edit: FileEdit, encoding: Encoding) -> t.TextEdit:
+    return t.TextEdit(span(document, edit.start, edit.end, encoding), edit.new_text)
+
+
+def _marked(edit: t.TextEdit, mark: str | None) -> t.TextEdit | t.AnnotatedTextEdit:
+    return edit if mark is None else t.AnnotatedTextEdit(mark, edit.range, edit.new_text)
+
+
+def _filled(create: Create, client: Client, mark: str | None) -> t.TextDocumentEdit:
+    """A new file's text. Neovim's empty buffer has a line already: what ends with a line end takes its place."""
+    end = t.Position(1, 0) if client.is_neovim and create.text.endswith("\n") else t.Position(0, 0)
+    edit = _marked(t.TextEdit(t.Range(t.Position(0, 0), end), create.text), mark)
+    return t.TextDocumentEdit(t.OptionalVersionedTextDocumentIdentifier(create.uri, None), [edit])
+
+
+def _check_takes(edits: EditSet, client: Client) -> None:
+    """Raise unless the client can make, rename and delete what the edits do."""
+    needed = {"create": edits.creates, "rename": edits.renames, "delete": edits.deletes}
+    for kind, files in needed.items():
+        if files and not (client.document_changes and kind in client.resources):
+            raise NotDone(f"this editor can not {kind} files for a language server")
 
 
 def check_fit(edits: EditSet, documents: Mapping[str, Document]) -> None:
-    """Raise unless every edited file is open in the version that the edits count in, and is long enough."""
+    """Raise unless every edited file is there in the version that the edits count in, and is long enough."""
     for uri, version in edits.versions.items():
         document = documents.get(uri)
         if document is None:
             raise UnknownDocument("an edited file is not open")
-        if document.version != version:
+        if version is not None and document.version != version:
             raise StaleDocument("a file changed while the edit was made")
         if edits.of(uri)[-1].end > len(document.text):
             raise EditConflict("an edit lies outside its file")

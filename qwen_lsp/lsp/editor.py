@@ -57,9 +57,9 @@ class Editor:
             return False
         return True
 
-    def begin_progress(self, token: str, detail: str) -> None:
+    def begin_progress(self, token: str, detail: str, *, cancellable: bool = False) -> None:
         """Show a created progress."""
-        self._progress(token, t.WorkDoneProgressBegin(title="qwen-lsp", message=detail, cancellable=False))
+        self._progress(token, t.WorkDoneProgressBegin(title="qwen-lsp", message=detail, cancellable=cancellable))
 
     def report_progress(self, token: str, detail: str) -> None:
         """Another line of it."""
@@ -73,6 +73,24 @@ class Editor:
         self, token: str, value: t.WorkDoneProgressBegin | t.WorkDoneProgressReport | t.WorkDoneProgressEnd
     ) -> None:
         self._server.progress(t.ProgressParams(token=token, value=value))
+
+    async def ask(self, question: str, answers: tuple[str, ...]) -> str | None:
+        """A question with buttons: the one that was pressed, None where there was no answer."""
+        items = [t.MessageActionItem(title) for title in answers]
+        params = t.ShowMessageRequestParams(t.MessageType.Info, f"qwen-lsp: {question}", items)
+        try:
+            answer = await self._server.window_show_message_request_async(params)
+        except JsonRpcException:
+            return None
+        return answer.title if answer is not None else None
+
+    async def open_file(self, uri: str) -> bool:
+        """Have the editor show a file; False where it did not."""
+        try:
+            shown = await self._server.window_show_document_async(t.ShowDocumentParams(uri))
+        except JsonRpcException:
+            return False
+        return bool(shown.success)
 
     async def apply(self, label: str, edit: t.WorkspaceEdit) -> str | None:
         """Have the editor apply an edit: None when it says that it did, else its reason."""

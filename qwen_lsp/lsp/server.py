@@ -28,6 +28,7 @@ HANDLERS: Mapping[str, Callable[..., Any]] = {
     t.INITIALIZED: lifecycle.initialized,
     t.SHUTDOWN: lifecycle.shutdown,
     t.SET_TRACE: lifecycle.set_trace,
+    t.WINDOW_WORK_DONE_PROGRESS_CANCEL: lifecycle.cancel_progress,
     t.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: lifecycle.did_change_workspace_folders,
     t.WORKSPACE_DID_CHANGE_CONFIGURATION: configuration.did_change_configuration,
     t.WORKSPACE_DID_CHANGE_WATCHED_FILES: files.did_change_watched_files,

@@ -6,8 +6,9 @@ on the event loop. Knows no LSP type and no prompt.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from qwen_lsp.errors import EngineError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Manner, Nothing
 from qwen_lsp.features.ledger import warm
+from qwen_lsp.features.wishes import Problem
 from qwen_lsp.index.judge import Judge
 from qwen_lsp.lsp.capabilities import Client
 from qwen_lsp.lsp.child import Launch
@@ -42,7 +44,7 @@ class Features:
     """What the handlers call. The real ones, or a test's."""
 
     complete: Callable[[Snapshot, Cursor, Engine, Ledger | None, Manner], Coroutine[Any, Any, Completion | Nothing]]
-    offer: Callable[[Snapshot, str, int, int], tuple[Action, ...]]
+    offer: Callable[[Snapshot, str, int, int, Sequence[Problem]], tuple[Action, ...]]
     carry_out: Callable[[Snapshot, Action, Engine], Awaitable[Done | Nothing]]
 
 
@@ -71,6 +73,8 @@ class Session:
         self._snapshot: Snapshot | None = None
         self._judge = Judge()
         self.prompts = Prompts(self.snapshot, Retrieval(self.index), self._read, self.spawn)
+        self.cancels: dict[str, Callable[[], None]] = {}  # by the token of a progress display
+        self._tokens = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Event] = set()
 
@@ -202,6 +206,10 @@ class Session:
         self.flight.cancel_all()
         self.suggestions.making.cancel_all()
         self.status.paused(paused)
+
+    def next_token(self, name: str) -> str:
+        """For a progress display."""
+        return f"qwen/{name}/{next(self._tokens)}"
 
     def start_engine(self) -> None:
         """Begin to load the model before it is needed."""

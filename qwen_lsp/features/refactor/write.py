@@ -50,7 +50,7 @@ async def write(job: Job, about: str, so_far: str, engine: Engine, n_ctx: int | 
     text, trouble, usage = job.text, job.trouble, NO_USAGE
     failures: tuple[Failure, ...] = ()
     for number in range(1, MAX_ROUNDS + 1):
-        request, target = _request(job, text, trouble, about, so_far, n_ctx)
+        request, target = request_for(job, text, trouble, about, so_far, n_ctx)
         said = await ask(engine, request)
         usage = plus(usage, said.usage)
         blocks, unread = parse(said.text, job.path)
@@ -64,7 +64,7 @@ async def write(job: Job, about: str, so_far: str, engine: Engine, n_ctx: int | 
     return Written(text, failures, usage, MAX_ROUNDS)
 
 
-def _request(
+def request_for(
     job: Job, text: str | None, trouble: str, about: str, so_far: str, n_ctx: int | None
 ) -> tuple[Request, Target | None]:
     """What is asked next, and the file that the answer is for."""

@@ -13,6 +13,7 @@ from qwen_lsp.errors import BadPosition, NotDone, QwenError
 from qwen_lsp.features.actions import Action
 from qwen_lsp.features.complete import Nothing
 from qwen_lsp.lsp import convert
+from qwen_lsp.lsp.refactoring import Made, asked_by, deliver, edit_of, make, workspace_of
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.edits import EditSet
 from qwen_lsp.text.snapshot import Snapshot
@@ -33,7 +34,8 @@ def code_action(session: Session, params: t.CodeActionParams) -> Sequence[t.Code
         return None
     start = convert.offset(document, params.range.start, session.client.encoding)
     end = convert.offset(document, params.range.end, session.client.encoding)
-    actions = session.features.offer(snapshot, uri, min(start, end), max(start, end))
+    problems = convert.problems(document, params.context.diagnostics, session.client.encoding)
+    actions = session.features.offer(snapshot, uri, min(start, end), max(start, end), problems)
     return [
         convert.code_action(action, session.client)
         for action in actions
@@ -48,6 +50,9 @@ async def resolve(session: Session, params: t.CodeAction) -> t.CodeAction:
         return params
     snapshot = session.snapshot()
     action = convert.action_of(params.data, snapshot.documents)
+    if action.instruction:
+        params.edit = await edit_of(session, await _made(session, action, snapshot))
+        return params
     edits = await _edits(session, snapshot, action)
     params.edit = convert.workspace_edit(edits, session.snapshot().documents, session.client)
     return params
@@ -61,6 +66,8 @@ async def apply_action(session: Session, arguments: Sequence[object]) -> dict[st
         raise BadPosition("the command needs an action")
     snapshot = session.snapshot()
     action = convert.action_of(arguments[0], snapshot.documents)
+    if action.instruction:
+        return await deliver(session, await _made(session, action, snapshot))
     edits = await _edits(session, snapshot, action)
     now = session.snapshot().documents
     edit = convert.workspace_edit(edits, now, session.client)
@@ -76,6 +83,13 @@ async def apply_action(session: Session, arguments: Sequence[object]) -> dict[st
     session.status.nothing(FEATURE, action.uri, reason)
     session.editor.show("warning", f"{action.title}: {reason}")
     return {"applied": False, "reason": reason}
+
+
+async def _made(session: Session, action: Action, snapshot: Snapshot) -> Made:
+    """What an action's instruction comes to."""
+    document = snapshot.documents[action.uri]
+    place = await workspace_of(session, document)
+    return await make(session, action.title, asked_by(action, place, document), place)
 
 
 async def _edits(session: Session, snapshot: Snapshot, action: Action) -> EditSet:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from lsprotocol import types as t
 
 from qwen_lsp.errors import BadPosition, NotDone
-from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, CONTEXT, PAUSE, STATS, TRUST, WHY
+from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, CONTEXT, EXPLAIN, PAUSE, REFACTOR, STATS, TRUST, WHY
 from qwen_lsp.lsp.handlers.actions import apply_action
+from qwen_lsp.lsp.handlers.asked import explain, refactor
 from qwen_lsp.lsp.handlers.context import context
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.verify.trust import is_trusted, trust
@@ -72,4 +73,6 @@ _COMMANDS: Mapping[str, Callable[[Session, Sequence[object]], Awaitable[object]]
     STATS: stats,
     CONTEXT: context,
     TRUST: trusted,
+    REFACTOR: refactor,
+    EXPLAIN: explain,
 }

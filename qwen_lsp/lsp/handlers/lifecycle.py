@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 def initialize(session: Session, params: t.InitializeParams) -> t.InitializeResult:
     """Learn what the client can do, read the settings and what is ignored, answer what we can do."""
-    session.client = client_of(params.capabilities)
+    session.client = client_of(params.capabilities, params.client_info.name if params.client_info else "")
     for progress in (session.status.progress, session.status.index_progress):
         progress.wanted = session.client.progress
     session.editor.tracing = params.trace not in (None, t.TraceValue.Off)
@@ -44,6 +44,13 @@ async def initialized(session: Session, params: t.InitializedParams) -> None:
 async def shutdown(session: Session, params: object) -> None:
     """The client wants no more answers."""
     await session.close()
+
+
+def cancel_progress(session: Session, params: t.WorkDoneProgressCancelParams) -> None:
+    """The cancel button of a display."""
+    cancel = session.cancels.get(str(params.token))
+    if cancel is not None:
+        cancel()
 
 
 def set_trace(session: Session, params: t.SetTraceParams) -> None:

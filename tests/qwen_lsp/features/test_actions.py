@@ -15,7 +15,8 @@ def offered(text: str, **options: str) -> tuple[Snapshot, tuple[Action, ...]]:
     end = text.replace("$0", "").find("$1")
     snapshot = snapshot_of(text.replace("$0", "").replace("$1", ""), **options)
     (uri,) = snapshot.documents
-    return snapshot, offer(snapshot, uri, start, end if end >= 0 else start)
+    found = offer(snapshot, uri, start, end if end >= 0 else start)
+    return snapshot, tuple(action for action in found if not action.instruction)  # the others: test_wishes.py
 
 
 async def check_action(text: str, *, model_says: str, becomes: str, **options: str) -> FakeEngine:
@@ -138,5 +139,5 @@ def test_an_unknown_file_offers_nothing() -> None:
 def test_positions_outside_the_text_are_brought_back() -> None:
     snapshot = snapshot_of("def f():\n    pass\n")
     (uri,) = snapshot.documents
-    titles = [action.title for action in offer(snapshot, uri, 10_000, -5)]
+    titles = [action.title for action in offer(snapshot, uri, 10_000, -5) if not action.instruction]
     assert titles == ["Qwen: rewrite the selected lines"]

@@ -14,10 +14,15 @@ COMMANDS = {
         "qwen.stats",
         "qwen.context",
         "qwen.trust",
+        "qwen.refactor",
+        "qwen.explain",
     ]
 }
 FOLDERS = {"workspaceFolders": {"supported": True, "changeNotifications": True}}
-ACTIONS = {"codeActionKinds": ["refactor.rewrite"], "resolveProvider": True}
+ACTIONS = {
+    "codeActionKinds": ["quickfix", "refactor.rewrite", "refactor.extract", "source"],
+    "resolveProvider": True,
+}
 # name: (encoding, whether completion items are offered)
 EXPECTED = {
     "helix_25.07.1": ("utf-8", True),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from qwen_lsp.features.complete import Nothing
-from qwen_lsp.lsp.convert import fenced
+from qwen_lsp.text.fences import fenced
 from tests.fake_editor import FakeEditor
 from tests.qwen_lsp.lsp.wire import Wire, at, profile
 

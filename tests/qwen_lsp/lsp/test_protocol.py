@@ -187,7 +187,7 @@ async def test_random_messages_each_request_answered_once() -> None:
     wire = Wire()
     await wire.begin()
     requests = []
-    for _ in range(1_700):
+    for _ in range(1_900):
         method, params = draw.choice(METHODS), random_params(draw)
         if draw.random() < 0.4:
             wire.notify(method, params)

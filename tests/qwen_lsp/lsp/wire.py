@@ -11,6 +11,7 @@ from qwen_lsp.engine.client import Engine, EngineState, Usage
 from qwen_lsp.errors import QwenError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Manner, Nothing
+from qwen_lsp.features.wishes import Problem
 from qwen_lsp.lsp.server import make_server
 from qwen_lsp.lsp.session import Features
 from qwen_lsp.prompt.ledger import Ledger
@@ -124,7 +125,9 @@ class Script:
             return self.says
         return Completion(self.says, cursor.offset, cursor.offset, USAGE)
 
-    def offer(self, snapshot: Snapshot, uri: str, start: int, end: int) -> tuple[Action, ...]:
+    def offer(
+        self, snapshot: Snapshot, uri: str, start: int, end: int, problems: Sequence[Problem] = ()
+    ) -> tuple[Action, ...]:
         version = snapshot.documents[uri].version
         return (
             Action("refactor.rewrite", "Rewrite", "a1", uri, version, start, end, None),

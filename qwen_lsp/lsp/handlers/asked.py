@@ -1,0 +1,97 @@
+"""The commands that ask in words: qwen.refactor and qwen.explain. Arguments come from outside and are checked here."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lsprotocol import types as t
+
+from qwen_lsp.errors import BadPosition, QwenError, UnknownDocument
+from qwen_lsp.features import explain as feature
+from qwen_lsp.features.refactor.values import Asked
+from qwen_lsp.lsp import convert
+from qwen_lsp.lsp.refactoring import deliver, make, workspace_of
+from qwen_lsp.lsp.session import Session
+from qwen_lsp.settings import user_file
+from qwen_lsp.text.document import Document
+
+TITLE_CHARS = 60
+REPORT = "explanation.md"
+
+
+async def refactor(session: Session, arguments: Sequence[object]) -> dict[str, object]:
+    """[{instruction, uri, range?}]: what it says, across files; the answer has a report in Markdown."""
+    given = _table(arguments)
+    instruction = given.get("instruction")
+    if not isinstance(instruction, str) or not instruction.strip():
+        raise BadPosition("the command needs an instruction")
+    if len(instruction) > convert.MAX_INSTRUCTION_CHARS:
+        raise BadPosition(f"the instruction is longer than {convert.MAX_INSTRUCTION_CHARS:,} characters")
+    document = _document(session, given)
+    start, end = _range(session, document, given)
+    place = await workspace_of(session, document)
+    path = next((path for path, each in place.documents.items() if each.uri == document.uri), "")
+    words = " ".join(instruction.split())
+    title = f"Qwen: {words}" if len(words) <= TITLE_CHARS else f"Qwen: {words[: TITLE_CHARS - 1]}…"
+    return await deliver(session, await make(session, title, Asked(instruction, path, start, end), place))
+
+
+async def explain(session: Session, arguments: Sequence[object]) -> dict[str, object]:
+    """[{uri, range?}]: what it does, in Markdown; editors that drop a command's result get a file opened."""
+    given = _table(arguments)
+    document = _document(session, given)
+    start, end = _range(session, document, given)
+    try:
+        markdown = await feature.explain(session.snapshot(), document, start, end, session.engine)
+    except QwenError as error:
+        session.status.nothing("explain", document.uri, error.message)
+        session.editor.show("warning", f"explain: {error.message}")
+        raise
+    if not session.client.takes_markdown and session.client.opens_files:
+        file = await asyncio.to_thread(_written, markdown)
+        await session.editor.open_file(file.as_uri())
+    return {"markdown": markdown}
+
+
+def _written(markdown: str) -> Path:
+    """A file of the user's own, mode 0600, beside the settings; there is one, and it is replaced."""
+    file = user_file().with_name(REPORT)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(markdown)
+    part.replace(file)
+    return file
+
+
+def _table(arguments: Sequence[object]) -> Mapping[str, object]:
+    given = arguments[0] if arguments else None
+    if not isinstance(given, Mapping):
+        raise BadPosition("the command needs a table of arguments")
+    return given
+
+
+def _document(session: Session, given: Mapping[str, object]) -> Document:
+    uri = given.get("uri")
+    document = session.document(uri) if isinstance(uri, str) else None
+    if document is None:
+        raise UnknownDocument("the editor has not opened this file with us")
+    return document
+
+
+def _range(session: Session, document: Document, given: Mapping[str, object]) -> tuple[int, int]:
+    """Offsets; the start of the file where no range is given."""
+    where = given.get("range")
+    if where is None:
+        return 0, 0
+    places = [where.get(end) for end in ("start", "end")] if isinstance(where, Mapping) else []
+    found = []
+    for place in places:
+        line, column = (place.get("line"), place.get("character")) if isinstance(place, Mapping) else (None, None)
+        if not isinstance(line, int) or not isinstance(column, int) or line < 0 or column < 0:
+            raise BadPosition("the range is none")
+        found.append(convert.offset(document, t.Position(line, column), session.client.encoding))
+    if len(found) != 2:
+        raise BadPosition("the range is none")
+    return min(found), max(found)
