@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import qwen_lsp
-
 from qwen_lsp.engine.client import LocalEngine
 from qwen_lsp.features.refactor import wording
 from qwen_lsp.features.refactor.ask import ask
