@@ -48,6 +48,11 @@ class Abilities:
     json_schema: bool  # OpenAI's response_format
 
     @property
+    def named(self) -> dict[str, str]:
+        """The field that names the model."""
+        return named(self.model)
+
+    @property
     def ids(self) -> bool:
         """Whether prompts travel as token ids."""
         return self.completions and self.tokenize != ""
@@ -104,7 +109,7 @@ class Prober:
 
     async def ids(self, way: Tokenize, text: str, *, parse_special: bool) -> list[int] | None:
         """The tokens of `text`; None where the server does not say."""
-        body: dict[str, Any] = {"model": self._model}
+        body: dict[str, Any] = dict(named(self._model))
         if way == "content":
             body |= {"content": text, "parse_special": parse_special, "add_special": False}
         else:
@@ -128,7 +133,7 @@ class Prober:
 
     async def _status(self, route: str, question: Mapping[str, Any]) -> int:
         # A stream, because some options are for streams only; it ends with its first token.
-        asked = {**question, "max_tokens": 1, "temperature": 0, "model": self._model, "stream": True}
+        asked = {**question, "max_tokens": 1, "temperature": 0, "stream": True} | named(self._model)
         async with self._client.stream("POST", route, json=asked) as answer:
             status = answer.status_code
             if status in (401, 403, 429, 503):
@@ -140,7 +145,7 @@ class Prober:
         return status
 
     async def _text(self, **fields_: Any) -> Mapping[str, Any]:
-        asked = {"model": self._model, "max_tokens": 2, "temperature": 0, **fields_}
+        asked = {"max_tokens": 2, "temperature": 0, **fields_} | named(self._model)
         answer = await self._client.post("v1/completions", json=asked)
         return fields(answer) if answer.status_code == 200 else {}
 
@@ -161,6 +166,11 @@ class Prober:
     async def _obeys_schema(self) -> bool:
         schema = {"type": "json_schema", "json_schema": {"name": "probe", "schema": {"const": "qz"}}}
         return said(await self._text(prompt="1 + 1 =", response_format=schema)).startswith('"q')
+
+
+def named(model: str) -> dict[str, str]:
+    """The field that names the model; none for a server with one that has no name."""
+    return {"model": model} if model else {}
 
 
 def said(answer: Mapping[str, Any]) -> str:

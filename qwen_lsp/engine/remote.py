@@ -75,16 +75,15 @@ class Remote:
             raise EngineMissing(f"the server refuses the key (status {answer.status_code}); see remote.key")
         if answer.is_redirect:
             raise EngineMissing("the server sends us elsewhere; set remote.url to its final address")
-        model = self._wanted or next(iter(names_of(answer)), None)
-        if model is None:
-            raise EngineMissing("the server names no model; set remote.model")
+        # Some serve one model and name none: they are asked without a name.
+        model = self._wanted or next(iter(names_of(answer)), "")
         if self._abilities is None:
             progress("asking the server what it can do")
             try:
                 self._abilities = await Prober(self._client, model).run()
             except EngineRefused as error:
                 raise EngineMissing(f"the server refuses: {error.message}") from error
-        return model
+        return model or "the server's model"
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
         """What is known of the counts at once, the answer's pieces, then all counts."""
@@ -124,7 +123,7 @@ class Remote:
 
     async def _asked(self, request: Request, can: Abilities) -> tuple[str, dict[str, Any]]:
         """The route and the body: what this server takes of what the daemon would get."""
-        body: dict[str, Any] = {"model": can.model, "max_tokens": max(1, request.max_tokens), "temperature": 0}
+        body: dict[str, Any] = {"max_tokens": max(1, request.max_tokens), "temperature": 0} | can.named
         body |= {"stream": True, "stop": list(request.prompt.stop), "stream_options": {"include_usage": True}}
         marks: list[int] = []
         stop_ids: list[int] = []

@@ -207,7 +207,7 @@ def peer(engine: Engine, log: Path) -> Server:
         [sys.executable, "-m", f"scripts.benches.inference_peer_{engine}", str(EMBEDDED), str(port)],
         cwd=ROOT,
         env=os.environ | ONE_THREAD,
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
     )
