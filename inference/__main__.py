@@ -48,11 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace, folders: Home) -> int:
+    from inference.lifecycle import egress
     from inference.lifecycle.daemon import serve
     from inference.scheduler import Scheduler
     from inference.server.app import About
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    egress.guard()
     identity = _identity(options)
     about = About(identity.model, identity.engine, os.getpid(), build(), version())
     scheduler = Scheduler(lambda: _backend(identity), saved=lambda info: _saved(identity, info, folders))

@@ -118,8 +118,10 @@ def _serve() -> int:
             "Try `qwen-lsp demo` or `qwen-lsp doctor`. Ctrl-C ends this.",
             file=sys.stderr,
         )
+    from qwen_lsp.engine import egress
     from qwen_lsp.lsp.server import make_server, serve
 
+    egress.guard()
     return serve(make_server())
 
 

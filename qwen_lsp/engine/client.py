@@ -10,9 +10,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
+from qwen_lsp.engine import egress
 from qwen_lsp.engine.abilities import Abilities
 from qwen_lsp.engine.events import Piece, Usage
 from qwen_lsp.engine.http import Daemon, Request
@@ -216,7 +218,9 @@ class RemoteEngine(_Engine):
 
 
 def engine_for(settings: Settings) -> Engine:
-    """The engine that the settings ask for, not yet started."""
+    """The engine that the settings ask for, not yet started. Its server is the only one that may be talked to."""
+    url = settings.remote_url if settings.engine == "openai" else None
+    egress.name(urlsplit(url).hostname if url else None)
     return RemoteEngine(settings) if settings.engine == "openai" else LocalEngine(settings)
 
 
