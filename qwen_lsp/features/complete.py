@@ -40,6 +40,7 @@ class Manner:
 
 
 TYPING = Manner()
+LINE_TOKENS = 40  # a longer line is rare, and one that does not end is common
 
 
 async def complete(
@@ -59,15 +60,17 @@ async def complete(
         where == "string" and not settings.completion_strings
     ):
         return Nothing(f"suggestions in {where}s are switched off (completion.{where}s)")
+    kind = kind_at(document.language_id, cursor.prefix, cursor.suffix) if where == "code" else "line"
+    most = settings.completion_max_tokens
     task = Task(
         document,
         offset,
         offset,
-        settings.completion_max_tokens,
+        min(most, LINE_TOKENS) if kind == "line" else most,
         manner.priority,
         latest_of=manner.latest_of,
         heard=manner.heard,
-        kind=kind_at(document.language_id, cursor.prefix, cursor.suffix) if where == "code" else "line",
+        kind=kind,
         hole=hole,
     )
     filled = await fill(snapshot, task, engine, ledger)

@@ -11,6 +11,7 @@ from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path
 from qwen_lsp.engine.client import Engine, Request
 from qwen_lsp.prompt.layouts.fim import base_prompt
 from qwen_lsp.prompt.ledger import (
+    LOG_SHARE,
     LOG_TOKENS,
     TAIL_TOKENS,
     Ledger,
@@ -18,10 +19,12 @@ from qwen_lsp.prompt.ledger import (
     Source,
     advanced,
     log_tokens,
+    most_log_tokens,
     rebased,
     shows,
     worn,
 )
+from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.snapshot import Snapshot
 
@@ -29,8 +32,7 @@ from qwen_lsp.text.snapshot import Snapshot
 FILE_TOKENS = 2048
 NOTED_TOKENS = 256  # put into the log at once, of what the index finds at a new place
 NOTED_SCORE = 1.0  # its name stands alone in the repository, and within a dozen lines
-MOST_LOG_TOKENS = 2 * LOG_TOKENS  # it goes on growing until a new base is warm, but not for ever
-OWN_TOKENS = FILE_TOKENS + MOST_LOG_TOKENS + TAIL_TOKENS  # all but other files
+LOG_GROWTH = 2  # it goes on growing until a new base is warm, but not for ever
 
 
 def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = ()) -> Ledger | None:
@@ -39,16 +41,21 @@ def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Seq
     None where the file may not be shown, and where the user's context is too short for one.
     """
     settings = snapshot.settings
-    budget = settings.completion_context_tokens + OWN_TOKENS + settings.completion_max_tokens
-    if settings.ctx is not None and settings.ctx < budget:
+    if settings.ctx is not None and settings.ctx < budget_tokens(settings):
         return None
     if excluded(cursor.document) is not None:
         return None
     if ledger is not None:
         ledger = advanced(ledger, _sources(snapshot), _place(snapshot, cursor), FILE_TOKENS)
-    if ledger is None or log_tokens(ledger) > MOST_LOG_TOKENS:
+    if ledger is None or log_tokens(ledger) > LOG_GROWTH * most_log_tokens(ledger):
         ledger = compacted(snapshot, cursor, found)
     return ledger
+
+
+def budget_tokens(settings: Settings) -> int:
+    """How long a prompt and its answer may become."""
+    base = settings.completion_context_tokens + FILE_TOKENS
+    return base + LOG_GROWTH * max(LOG_TOKENS, base // LOG_SHARE) + TAIL_TOKENS + settings.completion_max_tokens
 
 
 def compacted(snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = ()) -> Ledger:

@@ -10,6 +10,8 @@ from typing import Literal
 
 Kind = Literal["line", "statement", "block"]
 
+LOOP_TIMES, LOOP_CHARS = 3, 24  # so often the same in a row, so long together: a model that goes round in circles
+MOST_PERIOD = 120
 MAX_BLOCK_LINES = 16  # more is not read before it is accepted or rejected
 INDENT_TAB = 4  # only compared with itself
 
@@ -90,7 +92,7 @@ def place(before: str, after: str, max_lines: int = MAX_BLOCK_LINES, kind: Kind 
 
 def enough(place: Place, answer: str) -> bool:
     """Nothing that the model may still say would be shown: stop reading."""
-    if _CONTROL.search(answer):
+    if _CONTROL.search(answer) or _looped(answer) is not None:
         return True
     if not place.block:
         return "\n" in answer
@@ -101,7 +103,8 @@ def enough(place: Place, answer: str) -> bool:
 def finish(place: Place, answer: str) -> Trimmed:
     """The part of a whole answer that is worth inserting."""
     leak = _CONTROL.search(answer)
-    lines = (answer[: leak.start()] if leak else answer).split("\n")
+    answer = answer[: leak.start()] if leak else answer
+    lines = answer[: _looped(answer)].split("\n")
     kept = lines[: _block_end(place, lines, complete=True)] if place.block else lines[:1]
     text = "\n".join(kept)
     if place.rest.strip():
@@ -117,6 +120,19 @@ def finish(place: Place, answer: str) -> Trimmed:
     if first == place.above.strip() and "\n" not in text:
         return Trimmed("", "the suggestion repeats the line above")
     return Trimmed(text)
+
+
+def _looped(answer: str) -> int | None:
+    """Where an answer begins to say its end again and again; None where it does not."""
+    for period in range(1, min(MOST_PERIOD, len(answer) // LOOP_TIMES) + 1):
+        part = answer[-period:]
+        times = max(LOOP_TIMES, -(-LOOP_CHARS // period))
+        if len(answer) >= times * period and answer.endswith(part * times) and part.strip("-=*#_ \t"):
+            start = len(answer) - times * period
+            while start and answer[start - 1] == answer[start - 1 + period]:
+                start -= 1
+            return start + period
+    return None
 
 
 def _indent(line: str) -> int:

@@ -20,7 +20,8 @@ from types import MappingProxyType
 from qwen_lsp.context.pack import ContextFile, estimate, window_after, window_before
 from qwen_lsp.prompt.hunks import Hunk, hunks, patched
 
-LOG_TOKENS = 1024  # beyond this a new base costs less than what the log takes from each answer's attention
+LOG_TOKENS = 1024  # a log of so many is no reason for a new base
+LOG_SHARE = 4  # nor is one that is a smaller part of the base than one in so many: reading that again costs more
 TAIL_BEFORE_TOKENS = 96  # lines before the cursor when the tail is laid out anew; they may grow to twice that
 TAIL_AFTER_TOKENS = 48
 TAIL_TOKENS = 2 * TAIL_BEFORE_TOKENS + 2 * TAIL_AFTER_TOKENS  # at most, unless a single line is longer
@@ -124,12 +125,17 @@ def shows(ledger: Ledger, path: str, name: str) -> bool:
 
 def worn(ledger: Ledger, place: Place) -> str | None:
     """Why a new base is due, or None."""
-    if log_tokens(ledger) > LOG_TOKENS:
+    if log_tokens(ledger) > most_log_tokens(ledger):
         return "the log is long"
     above, below = ledger.hidden.get(place.source.uri, (0, 0))
     if place.before.count("\n") < above or place.after.count("\n") < below:
         return "the cursor left what the base shows of its file"
     return None
+
+
+def most_log_tokens(ledger: Ledger) -> int:
+    """How long the log may be before it is folded into a new base."""
+    return max(LOG_TOKENS, sum(estimate(file.text) for file in ledger.base) // LOG_SHARE)
 
 
 def log_tokens(ledger: Ledger) -> int:

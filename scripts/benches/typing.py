@@ -2,8 +2,8 @@
 
     scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N] [--context-tokens N] [--no-baseline]
 
-Each key is sent as an editor sends it, and its answer awaited; pauses of thought are kept up to a second, because the
-server works in them, those between keys are not. Tokens are the daemon's counts. The baseline asks the same keys of
+Each key is sent as an editor sends it, after the pause that a person makes (a second at most), and its answer awaited.
+Tokens are the daemon's counts. The baseline asks the same keys of
 llama-server as llama.vim does (see typing_baseline). Prints a table and what the issue wants to be reached.
 """
 
@@ -26,7 +26,7 @@ from scripts.benches.typing_window import LANGUAGES, Key, Window
 
 SEED = 0
 MOST_COMMITS = 400
-THOUGHT_S = 1.0  # of a longer pause that is waited for in fact
+MOST_PAUSE_S = 1.0  # of a longer one that is waited for in fact
 BASELINE_KEYS = 120  # of each repository: the peer evaluates thousands of tokens at most keys
 
 
@@ -126,12 +126,12 @@ def _ours(run: Run, session: Session) -> None:
 
 
 def _play(run: Run, window: Window, session: Session, daemon: Server) -> None:
-    at_start, last_path, edits = _evaluated(daemon), "", 0
+    at_start, last_path, edits, last = _evaluated(daemon), "", 0, time.perf_counter()
     for stroke in session.strokes:
         run.strokes[stroke.kind] += 1
         run.typed_s += stroke.pause_s
-        if stroke.pause_s >= THOUGHT_S:
-            time.sleep(THOUGHT_S)
+        time.sleep(max(0.0, last + min(stroke.pause_s, MOST_PAUSE_S) - time.perf_counter()))
+        last = time.perf_counter()
         _apply(window, stroke)
         if stroke.kind == "paste":
             edits += len(stroke.text) // 3 + (stroke.end - stroke.start) // 3

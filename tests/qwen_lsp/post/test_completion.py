@@ -67,8 +67,9 @@ def test_a_block_ends_where_its_indentation_ends(text: str, model_says: str, ins
 
 
 def test_a_block_has_a_limit() -> None:
+    lines = [f"a{n}()" for n in range(99)]
     check_completion(
-        "def f():\n    $0", model_says="a()\n    " * 99, inserts="a()\n    " * (MAX_BLOCK_LINES - 1) + "a()"
+        "def f():\n    $0", model_says="\n    ".join(lines), inserts="\n    ".join(lines[:MAX_BLOCK_LINES])
     )
 
 
@@ -177,3 +178,17 @@ def test_how_much_is_wanted(text: str, kind: str) -> None:
 )
 def test_a_markdown_block_is_taken_off(answer: str, code: str) -> None:
     assert unfenced(answer) == code
+
+
+@pytest.mark.parametrize(
+    ("model_says", "inserts"),
+    [
+        ("a, " * 20, "a,"),
+        ("go to the next one of the next one of the next one of the next one", "go to the next one of"),
+        ("[0, 0, 0]", "[0, 0, 0]"),
+        ("-" * 60, "-" * 60),  # a ruler
+        ("f(x)f(x)f(x)f(x)f(x)f(x)f(x)", "f(x)"),
+    ],
+)
+def test_a_model_that_goes_round_in_circles_is_stopped(model_says: str, inserts: str) -> None:
+    check_completion("x = $0\n", model_says=model_says, inserts=inserts, kind="line")
