@@ -5,8 +5,8 @@ versions are compared before, risky edits are confirmed, and buffers and files a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from qwen_lsp.features.refactor.values import Asked, Plan, Progress, Refactored,
 from qwen_lsp.features.refactor.workspace import Refused, Workspace, workspace
 from qwen_lsp.features.wishes import place_of_tests
 from qwen_lsp.lsp import convert
+from qwen_lsp.lsp.indexing import Located
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.diff import rebased
 from qwen_lsp.text.document import Document
@@ -30,6 +31,7 @@ from qwen_lsp.text.snapshot import Snapshot
 from qwen_lsp.verify.rounds import checking
 
 FEATURE = "refactor"
+INDEX_S = 5.0  # the event loop is never busy for that long
 SETTLE_S = 3.0  # until an editor has told us what it did
 APPLY, CANCEL = "Apply", "Cancel"
 
@@ -68,7 +70,34 @@ async def workspace_of(session: Session, document: Document) -> Workspace:
         raise NotDone("only files on the disk can be changed like this")
     around = [root for root in snapshot.roots if path.is_relative_to(root)]
     root = max(around, key=lambda each: len(each.parts), default=path.parent)
-    return await asyncio.to_thread(workspace, root, snapshot.documents, partial(session.index, document.uri))
+    index = partial(_asked_on_loop, session, document.uri, asyncio.get_running_loop())
+    return await asyncio.to_thread(workspace, root, snapshot.documents, index)
+
+
+def _asked_on_loop(
+    session: Session, uri: str, loop: asyncio.AbstractEventLoop
+) -> AbstractContextManager[Located] | None:
+    """The index for another thread: taken and given back on the event loop, which alone may do that."""
+
+    async def locate() -> Located | None:
+        return session.index(uri)
+
+    asked = asyncio.run_coroutine_threadsafe(locate(), loop)
+    try:
+        located = asked.result(INDEX_S)
+    except TimeoutError:
+        asked.cancel()
+        return None
+    return None if located is None else _lent(located, loop)
+
+
+@contextmanager
+def _lent(located: Located, loop: asyncio.AbstractEventLoop) -> Iterator[Located]:
+    try:
+        yield located
+    finally:
+        with suppress(RuntimeError):  # the loop has ended, and the connection with it
+            loop.call_soon_threadsafe(located.symbols.close)
 
 
 async def make(session: Session, title: str, asked: Asked, place: Workspace) -> Made:

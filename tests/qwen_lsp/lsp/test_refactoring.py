@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,6 +207,30 @@ async def test_the_cancel_button_ends_it_and_leaves_nothing(root: Path) -> None:
     shown = [params["value"] for params in window.said("$/progress") if "refactor" in str(params["token"])]
     assert shown[0]["cancellable"] is True and shown[-1]["kind"] == "end"
     assert window.said("workspace/applyEdit") == [] and "edit blocks" not in window.engine.heard[-1]
+
+
+async def test_the_index_is_taken_and_given_back_on_the_event_loop(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, seen = threading.get_ident(), []
+
+    class Symbols:
+        def definitions_of(self, name: str) -> tuple[()]:
+            seen.append(("asked", threading.get_ident() != here))
+            return ()
+
+        def close(self) -> None:
+            seen.append(("given back", threading.get_ident() == here))
+
+    def index(uri: str) -> Any:
+        seen.append(("taken", threading.get_ident() == here))
+        return SimpleNamespace(symbols=Symbols())
+
+    window = Window(root, lambda method, params: {"applied": True})
+    await window.begin("vscode_1.139.1")
+    monkeypatch.setattr(window.wire.server.session, "index", index)
+    window.engine.answers = []
+    with pytest.raises(AssertionError):
+        await window.refactor("rename total")
+    assert [what for what, _ in seen][:1] == ["taken"] and ("given back", True) in seen and all(fit for _, fit in seen)
 
 
 async def test_checks_run_where_the_folder_is_trusted_and_say_so_elsewhere(root: Path) -> None:
