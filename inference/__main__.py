@@ -55,6 +55,7 @@ def _serve(options: argparse.Namespace, folders: Home) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     egress.guard()
+    os.umask(0o077)  # what it writes holds the user's text as token ids
     identity = _identity(options)
     about = About(identity.model, identity.engine, os.getpid(), build(), version())
     scheduler = Scheduler(lambda: _backend(identity), saved=lambda info: _saved(identity, info, folders))
