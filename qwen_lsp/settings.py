@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 EngineChoice = Literal["auto", "mlx", "llama", "scripted", "openai"]
+Layout = Literal["joint", "suffix-first", "prefix-first", "chat", "search-replace"]  # how a prompt is laid out
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 FILE_NAME = "qwen-lsp.toml"
@@ -44,6 +45,7 @@ class Settings:
     completion_context_tokens: int = 1024  # of other files; small: most people start on a processor
     completion_comments: bool = True  # suggest in comments, too
     completion_strings: bool = True
+    completion_layout: Layout = "joint"
     completion_prefetch: bool = True  # make the next suggestion while one is read
     index_enabled: bool = True
     refactor_checks: tuple[str, ...] = ()  # commands; none: what the repository proposes, where it is trusted
@@ -111,6 +113,7 @@ def _switch(value: Any) -> bool:
 
 
 _ENGINES: tuple[str, ...] = get_args(EngineChoice)
+_LAYOUTS: tuple[str, ...] = get_args(Layout)
 _LEVELS: tuple[str, ...] = get_args(LogLevel)
 
 KEYS: Mapping[str, Key] = {
@@ -134,6 +137,7 @@ KEYS: Mapping[str, Key] = {
     ),
     "completion.comments": Key("completion_comments", "true or false", _switch, repository=True),
     "completion.strings": Key("completion_strings", "true or false", _switch, repository=True),
+    "completion.layout": Key("completion_layout", "one of " + ", ".join(_LAYOUTS), _one_of(_LAYOUTS), repository=True),
     "completion.prefetch": Key("completion_prefetch", "true or false", _switch, repository=True),
     "index.enabled": Key("index_enabled", "true or false", _switch, repository=True),
     # A repository's are proposals: `verify/choose.py` reads them, and the user's come first.

@@ -15,7 +15,8 @@ from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, Place, enough, finis
 from qwen_lsp.post.indent import restyled, unit_of
 from qwen_lsp.post.syntax import Around, around, sound
 from qwen_lsp.prompt.heal import REFUSED, RESUMED, resume
-from qwen_lsp.prompt.layouts.fim import JOINT, Hole, Question, question
+from qwen_lsp.prompt.layouts.fim import Hole, Question
+from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Document
 from qwen_lsp.text.lines import line_end
@@ -79,10 +80,10 @@ async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | 
         return Nothing(reason)
     hole, about = surroundings(snapshot, task, ledger)
     stop = () if about.block else ("\n",)
-    asked = question(JOINT, hole, stop=stop)
+    asked = question(snapshot.settings.completion_layout, hole, stop=stop)
     said = await _read(engine, task, asked, about)
     if said.answer is None:
-        unhealed = question(JOINT, hole, heal=False, stop=stop)
+        unhealed = question(snapshot.settings.completion_layout, hole, heal=False, stop=stop)
         said = said.then(await _read(engine, task, unhealed, about))
     return _checked(task, about, said)
 

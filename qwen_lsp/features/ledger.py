@@ -9,7 +9,7 @@ from contextlib import aclosing
 from qwen_lsp.context.pack import ContextFile, Item, estimate, files_of, pack
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path
 from qwen_lsp.engine.client import Engine, Request
-from qwen_lsp.prompt.layouts.fim import base_prompt
+from qwen_lsp.prompt.layouts.named import base_prompt
 from qwen_lsp.prompt.ledger import (
     LOG_SHARE,
     LOG_TOKENS,
@@ -24,7 +24,7 @@ from qwen_lsp.prompt.ledger import (
     shows,
     worn,
 )
-from qwen_lsp.settings import Settings
+from qwen_lsp.settings import Layout, Settings
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.snapshot import Snapshot
 
@@ -102,9 +102,9 @@ def worn_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor) -> str | None:
     return worn(ledger, _place(snapshot, cursor))
 
 
-async def warm(ledger: Ledger, engine: Engine) -> None:
+async def warm(ledger: Ledger, engine: Engine, layout: Layout = "joint") -> None:
     """Have the engine read base and log, after everything else that it has to do. Raises EngineError."""
-    request = Request(base_prompt(ledger.repository, ledger.base, ledger.log), 0, "warm-up")
+    request = Request(base_prompt(layout, ledger.repository, ledger.base, ledger.log), 0, "warm-up")
     async with aclosing(engine.generate(request)) as items:
         async for _ in items:
             pass

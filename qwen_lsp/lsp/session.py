@@ -167,7 +167,7 @@ class Session:
     async def _read(self, ledger: Ledger) -> bool:
         """Have the engine read the ledger before it is needed."""
         try:
-            await warm(ledger, self.engine)
+            await warm(ledger, self.engine, self.settings.completion_layout)
         except EngineError as error:
             self.status.failed("warm-up", "", error)
             return False

@@ -197,3 +197,10 @@ async def test_an_answer_in_markdown_and_in_another_style() -> None:
         inserts="if x {\n\t\treturn 1\n\t}",
         language="go",
     )
+
+
+async def test_the_layout_is_a_setting() -> None:
+    engine = await check_completion("x = $0\n", model_says=" y", inserts="y", completion_layout="chat")
+    prompt = engine.asked[0].prompt
+    assert prompt.turns and prompt.turns[-1].role == "assistant"
+    assert prompt.stop == ("\n", "\n```")
