@@ -50,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from qwen_lsp import shell
 
                 return shell.trust(options)
+            case "refactor":
+                from qwen_lsp import rework
+
+                return rework.run(options)
             case "stop":
                 return 0 if _daemon("stop", []) is not None else 1
             case _:
@@ -82,10 +86,19 @@ def _parser() -> argparse.ArgumentParser:
     what = trust.add_mutually_exclusive_group()
     what.add_argument("--no", action="store_true", help="no longer")
     what.add_argument("--list", action="store_true", help="the folders that are trusted")
+    refactor = commands.add_parser("refactor", help="change code as an instruction says, and print the difference")
+    refactor.add_argument("instruction", metavar="INSTRUCTION")
+    refactor.add_argument("--path", type=_existing, action="append", default=[], help="all that may change; repeatable")
+    how = refactor.add_mutually_exclusive_group()
+    how.add_argument("--apply", action="store_true", help="write the files, unless checks find something new")
+    how.add_argument("--diff", action="store_true", help="only print (default)")
+    refactor.add_argument(
+        "--check", action="append", default=[], metavar="CMD", help="run this on a copy, in a folder that you trust"
+    )
     status = commands.add_parser("status", help="show the engine that the windows share, and why they are silent")
     stats = commands.add_parser("stats", help="show what became of suggestions, in counts and percentiles")
     commands.add_parser("stop", help="stop that engine")
-    for command in (demo, doctor, index, context, trust, status, stats):
+    for command in (demo, doctor, index, context, trust, refactor, status, stats):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
@@ -101,6 +114,13 @@ def _file(name: str) -> Path:
     path = Path(name)
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"{name} is not a file")
+    return path
+
+
+def _existing(name: str) -> Path:
+    path = Path(name)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"there is no {name}")
     return path
 
 

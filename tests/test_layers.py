@@ -26,6 +26,7 @@ LAYERS = {
         "eval",
         "demo",
         "shell",
+        "rework",
         "cli",
         "__main__",
     ],

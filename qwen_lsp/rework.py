@@ -1,0 +1,187 @@
+"""`qwen-lsp refactor`: what an editor has, from a shell. Prints a diff, and writes only when told to.
+
+Exit codes: 0 done and nothing found by checks, 1 it could not or checks found something, 2 wrong usage.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from qwen_lsp import settings as settings_file
+from qwen_lsp.engine import egress
+from qwen_lsp.engine.client import engine_for
+from qwen_lsp.errors import NotDone, QwenError, StaleDocument
+from qwen_lsp.features.fill import Nothing
+from qwen_lsp.features.refactor.report import diff
+from qwen_lsp.features.refactor.run import refactor
+from qwen_lsp.features.refactor.values import Asked, FileChange, Plan, Refactored
+from qwen_lsp.features.refactor.workspace import BOM, Refused, Workspace, workspace
+from qwen_lsp.index.build import build
+from qwen_lsp.index.database import index_folder, store_folder
+from qwen_lsp.index.locks import Taken
+from qwen_lsp.index.repository import repository_top
+from qwen_lsp.index.snapshot import Index, IndexSnapshot
+from qwen_lsp.index.store import Store
+from qwen_lsp.index.workers import worker_count
+from qwen_lsp.settings import Settings
+from qwen_lsp.verify.rounds import checking
+from qwen_lsp.verify.verdict import Check
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    symbols: IndexSnapshot
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command."""
+    egress.guard()
+    here = Path.cwd()
+    root = repository_top(here) or here
+    settings, problems = settings_file.parse((), [root / settings_file.FILE_NAME], settings_file.user_file())
+    for problem in problems:
+        _tell(problem)
+    try:
+        with closing(Store(store_folder(root, index_folder()))) as store:
+            with suppress(Taken):
+                build(
+                    store, root, n_workers=worker_count(), idle=False, progress=lambda _: None, cancelled=lambda: False
+                )
+            with closing(Index(store, root)) as index:
+                place = workspace(root, {}, lambda: _opened(index))
+                found = asyncio.run(_made(options, place, settings))
+    except (OSError, sqlite3.Error) as error:
+        _tell(str(error))
+        return 1
+    if isinstance(found, Nothing):
+        _tell(found.reason)
+        if options.json:
+            print(json.dumps({"done": False, "reason": found.reason}))
+        return 1
+    return _shown(options, place, found)
+
+
+@contextmanager
+def _lent(snapshot: IndexSnapshot) -> Iterator[_Located]:
+    with snapshot:
+        yield _Located(snapshot)
+
+
+def _opened(index: Index) -> AbstractContextManager[_Located]:
+    return _lent(index.snapshot())
+
+
+async def _made(options: argparse.Namespace, place: Workspace, settings: Settings) -> Refactored | Nothing:
+    checks = tuple(Check(command) for command in options.check) or None
+    asked = _asked(options.instruction, options.path, place)
+    engine = engine_for(settings)
+    try:
+        async with checking(place.root, settings, {}, _tell, checks) as verify:
+            asked = replace(asked, rounds=settings.refactor_rounds)
+            return await refactor(asked, place, engine, verify, _tell, settings.ctx)
+    except QwenError as error:
+        return Nothing(error.message)
+    finally:
+        await engine.close()
+
+
+def _asked(instruction: str, paths: Sequence[Path], place: Workspace) -> Asked:
+    """What was named with --path is all that may change."""
+    root = Path(os.path.realpath(place.root))
+    names = [Path(os.path.relpath(os.path.realpath(path), root)).as_posix() for path in paths]
+    if not names:
+        return Asked(instruction)
+    files = [name for name, path in zip(names, paths, strict=True) if path.is_file()]
+    folders = [name for name, path in zip(names, paths, strict=True) if not path.is_file()]
+    below = [path for path in place.walked() if any(name == "." or path.startswith(f"{name}/") for name in folders)]
+    scope = tuple(dict.fromkeys((*files, *below)))
+    return Asked(instruction, files[0] if files else "", scope=scope, plan=_planned(files, folders))
+
+
+def _planned(files: Sequence[str], folders: Sequence[str]) -> Plan | None:
+    """A single file needs no plan."""
+    return Plan({files[0]: ()}) if len(files) == 1 and not folders else None
+
+
+def _shown(options: argparse.Namespace, place: Workspace, found: Refactored) -> int:
+    reason = ""
+    if options.apply and not found.findings:
+        try:
+            apply(place, found)
+        except (QwenError, OSError) as error:
+            reason = error.message if isinstance(error, QwenError) else str(error)
+    elif options.apply:
+        reason = "not applied: checks found something new"
+    applied = options.apply and not reason
+    diffs = [diff(change) for change in found.changes]
+    if options.json:
+        told = {"passed": found.passed, "findings": found.findings, "unchecked": found.unchecked, "risks": found.risks}
+        cost = {"rounds": found.n_rounds, "usage": asdict(found.usage)}
+        print(json.dumps({"done": True, "applied": applied, "reason": reason, "diffs": diffs} | told | cost))
+    else:
+        print("\n".join(diffs))
+        for line in (*(f"passed: {each}" for each in found.passed), *(f"found: {each}" for each in found.findings)):
+            _tell(line)
+        if found.unchecked:
+            _tell(f"not checked: {found.unchecked}")
+        if reason or applied:
+            _tell(reason or f"changed: {', '.join(change.path for change in found.changes)}")
+    return 1 if reason or found.findings else 0
+
+
+def apply(place: Workspace, found: Refactored) -> None:
+    """Write it all: every text beside its place first, then each is put there. Raises before the first."""
+    written: list[tuple[Path, Path]] = []
+    try:
+        for change in found.changes:
+            _check_unchanged(place, found, change)
+            if change.after is not None:
+                written.append(_beside(place, change))
+        for part, target in written:
+            part.replace(target)
+        for change in found.changes:
+            if change.before is not None and (change.after is None or change.old_path != change.path):
+                (place.root / change.old_path).unlink()
+    finally:
+        for part, _ in written:
+            part.unlink(missing_ok=True)
+
+
+def _check_unchanged(place: Workspace, found: Refactored, change: FileChange) -> None:
+    for path in {change.old_path, change.path}:
+        refusal = place.refusal(path)
+        if refusal is not None:
+            raise NotDone(f"{path}: {refusal}")
+    if (change.before is None or change.path != change.old_path) and place.exists(change.path):
+        raise StaleDocument(f"{change.path} was made meanwhile")
+    if change.before is not None:
+        source = place.source(change.old_path)
+        if isinstance(source, Refused) or source.text != change.before:
+            raise StaleDocument(f"{change.old_path} changed meanwhile")
+
+
+def _beside(place: Workspace, change: FileChange) -> tuple[Path, Path]:
+    """The new text in a file of its own, with the old one's mode and byte order mark."""
+    target, old = place.root / change.path, place.root / change.old_path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = place.source(change.old_path) if change.before is not None else None
+    mark = BOM if source is not None and not isinstance(source, Refused) and source.has_bom else ""
+    part = target.with_name(f".{target.name}.qwen-{os.getpid()}")
+    mode = stat.S_IMODE(old.stat().st_mode) if change.before is not None else 0o666
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write((mark + (change.after or "")).encode())
+    if change.before is not None:
+        part.chmod(mode)
+    return part, target
+
+
+def _tell(line: str) -> None:
+    print(f"qwen-lsp: {line}", file=sys.stderr, flush=True)

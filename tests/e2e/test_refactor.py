@@ -1,0 +1,98 @@
+"""`qwen-lsp refactor` from the shell: a real daemon that says what a file tells it to, the real index, real checks.
+
+The answers are scripted: they prove the machinery and say nothing of a model.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemons import Daemons
+from tests.qwen_lsp.features.refactor.saying import block
+
+FILES = {
+    "cart.py": b"class Cart:\r\n    def total(self):\r\n        return 2\r\n",
+    "shop.py": "\ufefffrom cart import Cart\n\nprint(Cart().total())  # 🧺".encode(),
+    "test_cart.py": b"from cart import Cart\n\n\nassert Cart().price() == 3\n",
+}
+PLAN = {
+    "changes": [{"path": "cart.py", "symbols": ["Cart.total"]}, {"path": "shop.py", "symbols": []}],
+    "creates": [],
+    "renames": [],
+    "deletes": [],
+    "leaves": "the tests",
+}
+ANSWERS = [
+    {
+        "when": ["edit blocks for cart.py", "AssertionError"],
+        "say": block("cart.py", "        return 2\n", "        return 3\n"),
+    },
+    {"when": ["edit blocks for cart.py"], "say": block("cart.py", "    def total(self):\n", "    def price(self):\n")},
+    {
+        "when": ["edit blocks for shop.py"],
+        "say": block("shop.py", "print(Cart().total())  # 🧺\n", "print(Cart().price())  # 🧺\n"),
+    },
+    {"when": ["Write the plan"], "say": json.dumps(PLAN)},
+    {"when": ["Instruction"], "say": "done"},
+]
+AFTER = {
+    "cart.py": FILES["cart.py"].replace(b"total", b"price"),
+    "shop.py": FILES["shop.py"].replace(b"total", b"price"),
+    "test_cart.py": FILES["test_cart.py"],
+}
+
+
+@pytest.fixture
+def project(daemons: Daemons, tmp_path: Path) -> Path:
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps(ANSWERS), "utf-8")
+    (daemons.home / "qwen-lsp.toml").write_text(f'engine = "scripted"\nmodel = "{answers}"\n', "utf-8")
+    root = tmp_path / "project"
+    root.mkdir()
+    for name, text in FILES.items():
+        (root / name).write_bytes(text)
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True, timeout=30)
+    return root
+
+
+def run(root: Path, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "qwen_lsp", *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def holds(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()}
+
+
+def test_a_diff_is_printed_and_nothing_written(project: Path) -> None:
+    done = run(project, "refactor", "rename Cart.total to price", code=0)
+    assert "-    def total(self):" in done.stdout and "+print(Cart().price())  # 🧺" in done.stdout
+    assert "not checked: commands run only in folders that you trust" in done.stderr
+    assert holds(project) == FILES
+
+
+def test_it_is_applied_byte_for_byte(project: Path) -> None:
+    (project / "cart.py").chmod(0o640)
+    run(project, "refactor", "rename Cart.total to price", "--apply", code=0)
+    assert holds(project) == AFTER
+    assert (project / "cart.py").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_failing_check_is_mended_in_the_second_round(project: Path) -> None:
+    run(project, "trust", code=0)
+    check = f"{sys.executable} test_cart.py"
+    done = run(project, "refactor", "rename Cart.total to price", "--apply", "--check", check, "--json", code=0)
+    told = json.loads(done.stdout)
+    assert (told["applied"], told["rounds"], told["findings"]) == (True, 2, []), told
+    assert holds(project) == {**AFTER, "cart.py": AFTER["cart.py"].replace(b"2", b"3")}
+
+
+def test_only_what_was_named_may_change(project: Path) -> None:
+    run(project, "refactor", "rename Cart.total to price", "--path", "cart.py", "--apply", code=0)
+    assert holds(project) == {**FILES, "cart.py": AFTER["cart.py"]}
+    run(project, "refactor", "x", "--path", "none.py", code=2)
