@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference.backends.base import Backend, EngineSettings, ModelInfo
 from inference.backends.replies import Told, read
@@ -26,6 +27,9 @@ from inference.models.catalogue import EMBEDDED, default_engine, load_planned, r
 from inference.models.checksum import checksum
 from inference.runner import CHUNK
 from inference.saved import SavedPrefixes
+
+if TYPE_CHECKING:
+    from inference.lifecycle.daemon import Tcp
 
 SCRIPTED_TOKEN_S = 0.001  # a test that ends a job must find it running
 SCRIPTED_CTX = 1 << 20  # its tokens are bytes: a prompt that others take has four times as many
@@ -59,10 +63,26 @@ def _serve(options: argparse.Namespace, folders: Home) -> int:
     identity = _identity(options)
     about = About(identity.model, identity.engine, os.getpid(), build(), version())
     scheduler = Scheduler(lambda: _backend(identity), saved=lambda info: _saved(identity, info, folders))
-    code = serve(_places(folders, identity), identity, about, scheduler, options.idle_exit)
+    code = serve(_places(folders, identity), identity, about, scheduler, options.idle_exit, _tcp(options))
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)  # the model's thread may be loading or computing, and nothing can interrupt it
+
+
+def _tcp(options: argparse.Namespace) -> "Tcp | None":
+    """The port asked for: on this machine, unless another address is named."""
+    from inference.lifecycle.daemon import Tcp
+    from inference.server.token import read_token
+
+    if options.tcp is None:
+        return None
+    if options.token_file is None:
+        raise Refused("--tcp needs --token-file FILE")
+    host, _, port = options.tcp.rpartition(":")
+    try:
+        return Tcp(host.strip("[]") or "127.0.0.1", int(port), read_token(options.token_file))
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def _start(options: argparse.Namespace, folders: Home) -> int:
@@ -184,7 +204,10 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--ctx", type=_positive_int, metavar="N", help="context in tokens")
         added.add_argument("--idle-exit", type=_positive, default=IDLE_EXIT_S, metavar="SECONDS")
 
-    how(command("serve", _serve, "be the daemon, in the foreground"))
+    serving = command("serve", _serve, "be the daemon, in the foreground")
+    how(serving)
+    serving.add_argument("--tcp", metavar="[HOST:]PORT", help="listen there, too; this machine unless HOST is given")
+    serving.add_argument("--token-file", type=Path, metavar="FILE", help="what clients over TCP must send, mode 0600")
     starting = command("start", _start, "find the daemon or start it; print its address")
     how(starting)
     starting.add_argument("--timeout", type=_positive, default=launch.START_TIMEOUT_S, metavar="SECONDS")

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
@@ -22,6 +22,7 @@ from inference.lifecycle.peer import guarded_protocol
 from inference.lifecycle.places import FileLock, Identity, Places, Record, write_record
 from inference.scheduler import Scheduler
 from inference.server.app import About, make_app
+from inference.server.token import TokenRequired
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,15 @@ GRACE_S = 1  # for answers in flight when the process ends
 LOCK_TRIES = 5  # `stop` holds the lock for a moment while it cleans up
 LOCK_PAUSE_S = 0.05
 BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """A port beside the unix socket, for whoever has the token."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -71,14 +81,18 @@ class _Server(uvicorn.Server):
 class Daemon:
     """One serving process, from a bound socket to its end."""
 
-    def __init__(self, scheduler: Scheduler, about: About, socket_path: Path, idle_exit_s: float) -> None:
+    def __init__(
+        self, scheduler: Scheduler, about: About, socket_path: Path, idle_exit_s: float, tcp: Tcp | None = None
+    ) -> None:
+        app = make_app(scheduler, about)
         self._scheduler = scheduler
         self._socket = socket_path
         self._watch = Watch(idle_exit_s, time.monotonic())
         self._server = _Server(
             uvicorn.Config(
-                make_app(scheduler, about),
+                app if tcp is None else TokenRequired(app, tcp.token),
                 http=guarded_protocol(os.getuid()),
+                proxy_headers=False,  # nobody stands between: an address is what the system says
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
@@ -93,10 +107,10 @@ class Daemon:
             self.end,
         )
 
-    async def run(self, listener: socket.socket) -> int:
+    async def run(self, *listeners: socket.socket) -> int:
         """Serve until there is a reason to end; the exit code."""
         self._scheduler.start()
-        await self._server.serve(sockets=[listener])
+        await self._server.serve(sockets=list(listeners))
         self.end()
         return 1 if self._scheduler.failure is not None else 0
 
@@ -118,7 +132,14 @@ class Daemon:
             threading.Thread(target=self._scheduler.stop, daemon=True).start()
 
 
-def serve(places: Places, identity: Identity, about: About, scheduler: Scheduler, idle_exit_s: float) -> int:
+def serve(
+    places: Places,
+    identity: Identity,
+    about: About,
+    scheduler: Scheduler,
+    idle_exit_s: float,
+    tcp: Tcp | None = None,
+) -> int:
     """Be the daemon; the exit code. 0 at once where another process is it already.
 
     The caller should leave with `os._exit`: the model's thread may still be loading, and it can not be interrupted.
@@ -127,13 +148,13 @@ def serve(places: Places, identity: Identity, about: About, scheduler: Scheduler
     if not _patiently(lock):
         log.info("a daemon with this identity runs already")
         return 0
-    listener = _listen(places)
+    listeners = [_listen(places), *([] if tcp is None else [_listen_on(tcp)])]
     try:
         address = f"unix:{places.socket}"
         write_record(places.record, _record(address, identity, about))
         log.info("pid %d serves %s on %s", about.pid, identity.engine, address)
         loop = asyncio.new_event_loop()  # not asyncio.run: it would wait for worker threads, up to minutes
-        return loop.run_until_complete(Daemon(scheduler, about, places.socket, idle_exit_s).run(listener))
+        return loop.run_until_complete(Daemon(scheduler, about, places.socket, idle_exit_s, tcp).run(*listeners))
     finally:
         places.socket.unlink(missing_ok=True)
         places.record.unlink(missing_ok=True)
@@ -173,4 +194,15 @@ def _listen(places: Places) -> socket.socket:
         os.umask(before)
     listener.listen(BACKLOG)
     listener.setblocking(False)
+    return listener
+
+
+def _listen_on(tcp: Tcp) -> socket.socket:
+    family = socket.AF_INET6 if ":" in tcp.host else socket.AF_INET
+    try:
+        listener = socket.create_server((tcp.host, tcp.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Refused(f"{tcp.host}:{tcp.port} can not be bound: {error.strerror}") from error
+    listener.setblocking(False)
+    log.info("serves also on %s:%d, with a token", *listener.getsockname()[:2])
     return listener

@@ -46,6 +46,8 @@ def guarded_protocol(uid: int, ask: Callable[[HasOptions], int | None] = peer_ui
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             connection: Any = transport.get_extra_info("socket")
+            if connection.family != socket.AF_UNIX:
+                return  # over TCP each request must have the token: server/token.py
             peer = ask(connection)
             if peer != uid:
                 log.warning("connection of user %s refused", peer)
