@@ -35,6 +35,7 @@ class Action:
     instruction: str = ""  # carried out by a refactor
     across: bool = False  # in which other files may change
     cut: tuple[int, int] | None = None  # the comment that asked
+    explains: bool = False  # words come of it, no edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def offer(snapshot: Snapshot, uri: str, start: int, end: int, problems: Sequence
 def _wished(document: Document, wish: Wish) -> Action:
     name = f"{wish.what}:{document.version}:{wish.start}:{wish.end}"
     asked = wish.instruction, wish.across, wish.cut
-    return Action(wish.kind, wish.title, name, document.uri, document.version, wish.start, wish.end, None, *asked)
+    place = document.uri, document.version, wish.start, wish.end
+    return Action(wish.kind, wish.title, name, *place, None, *asked, explains=not wish.instruction)
 
 
 async def carry_out(snapshot: Snapshot, action: Action, engine: Engine) -> Done | Nothing:

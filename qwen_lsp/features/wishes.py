@@ -29,7 +29,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`instruction` about `start` to `end`. across: other files may change, too. cut: the comment that asked."""
+    """`instruction` about `start` to `end`; without one the place is explained, and nothing changes.
+
+    across: other files may change, too. cut: the comment that asked.
+    """
 
     kind: str
     title: str
@@ -70,6 +73,7 @@ def _fix(problem: Problem, number: int) -> Wish:
 def _of_selection(start: int, end: int) -> Iterator[Wish]:
     told = "Simplify the selected lines. They must do the same as before."
     yield Wish("refactor.rewrite", "Qwen: simplify the selection", "simplify", told, start, end)
+    yield Wish("source", "Qwen: explain the selection", "explain", "", start, end)
     told = "Extract the selected lines into a new function with a telling name, and call it in their place."
     yield Wish("refactor.extract", "Qwen: extract a function", "extract", told, start, end)
 
@@ -81,6 +85,7 @@ def _of_function(document: Document, function: Function) -> Iterator[Wish]:
     if document.language_id not in _NO_TYPES:
         told = f"Add type annotations to {name}, and nothing else."
         yield Wish("refactor.rewrite", f"Qwen: add types to {name}", "types", told, *place)
+    yield Wish("source", f"Qwen: explain {name}", "explain", "", *place)
     told = f"Write tests for {name}: the usual case, the borders, what it refuses. Use the project's test framework."
     yield Wish("source", f"Qwen: write tests for {name}", "tests", told, *place, across=True)
 

@@ -15,7 +15,7 @@ from pygls.uris import to_fs_path
 from qwen_lsp.errors import BadPosition, EditConflict, NotDone, StaleDocument, UnknownDocument
 from qwen_lsp.features.actions import Action
 from qwen_lsp.features.wishes import Problem
-from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, Client
+from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, EXPLAIN, Client
 from qwen_lsp.text.document import Change, Document
 from qwen_lsp.text.edits import Create, EditSet, FileEdit
 from qwen_lsp.text.fences import fenced
@@ -122,13 +122,19 @@ def _completion_item(suggestion: Suggestion, client: Client) -> t.CompletionItem
     )
 
 
-def code_action(action: Action, client: Client) -> t.CodeAction | t.Command:
+def code_action(action: Action, client: Client, document: Document) -> t.CodeAction | t.Command:
     """An action to resolve later, or one that runs our command, or the bare command."""
     run = t.Command(title=action.title, command=APPLY_ACTION, arguments=[action_data(action)])
+    if action.explains:
+        (line, column), (last, end) = (
+            document.lines.position(place, client.encoding) for place in (action.start, action.end)
+        )
+        where = {"start": {"line": line, "character": column}, "end": {"line": last, "character": end}}
+        run = t.Command(title=action.title, command=EXPLAIN, arguments=[{"uri": action.uri, "range": where}])
     if not client.literals:
         return run
     # What may touch other files is applied by us: it is confirmed before, and looked at afterwards.
-    resolves = client.resolves and not action.across
+    resolves = client.resolves and not action.across and not action.explains
     return t.CodeAction(
         title=action.title,
         kind=action.kind,

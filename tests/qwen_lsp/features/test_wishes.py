@@ -22,6 +22,7 @@ def test_a_function_offers_what_can_be_done_with_it() -> None:
     assert titles(CODE, at, at) == [
         "refactor.rewrite: Qwen: document add",
         "refactor.rewrite: Qwen: add types to add",
+        "source: Qwen: explain add",
         "source: Qwen: write tests for add",
     ]
     assert titles(CODE, 0, 0) == []
@@ -33,6 +34,7 @@ def test_a_selection_and_diagnostics_offer_theirs() -> None:
     assert [(each.kind, each.start, each.end, each.across) for each in found] == [
         ("quickfix", 0, 9, False),
         ("refactor.rewrite", 0, 9, False),
+        ("source", 0, 9, False),
         ("refactor.extract", 0, 9, False),
     ]
     assert found[0].title.startswith("Qwen: fix “`os` imported but unused x") and "\n" not in found[0].instruction
