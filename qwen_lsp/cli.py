@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from qwen_lsp import __version__
+from qwen_lsp.eval.options import add_options
 from qwen_lsp.settings import EngineChoice
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _status(options)
             case "stats":
                 return _stats(options)
+            case "eval":
+                from qwen_lsp.eval import command
+
+                return command.main(options)
             case "trust":
                 from qwen_lsp import shell
 
@@ -95,10 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     refactor.add_argument(
         "--check", action="append", default=[], metavar="CMD", help="run this on a copy, in a folder that you trust"
     )
+    evaluate = commands.add_parser("eval", help="how good are suggestions on this repository's own code?")
+    add_options(evaluate)
     status = commands.add_parser("status", help="show the engine that the windows share, and why they are silent")
     stats = commands.add_parser("stats", help="show what became of suggestions, in counts and percentiles")
     commands.add_parser("stop", help="stop that engine")
-    for command in (demo, doctor, index, context, trust, refactor, status, stats):
+    for command in (demo, doctor, index, context, trust, refactor, evaluate, status, stats):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 

@@ -113,7 +113,7 @@ def _switch(value: Any) -> bool:
 
 
 _ENGINES: tuple[str, ...] = get_args(EngineChoice)
-_LAYOUTS: tuple[str, ...] = get_args(Layout)
+LAYOUTS: tuple[str, ...] = get_args(Layout)
 _LEVELS: tuple[str, ...] = get_args(LogLevel)
 
 KEYS: Mapping[str, Key] = {
@@ -137,7 +137,7 @@ KEYS: Mapping[str, Key] = {
     ),
     "completion.comments": Key("completion_comments", "true or false", _switch, repository=True),
     "completion.strings": Key("completion_strings", "true or false", _switch, repository=True),
-    "completion.layout": Key("completion_layout", "one of " + ", ".join(_LAYOUTS), _one_of(_LAYOUTS), repository=True),
+    "completion.layout": Key("completion_layout", "one of " + ", ".join(LAYOUTS), _one_of(LAYOUTS), repository=True),
     "completion.prefetch": Key("completion_prefetch", "true or false", _switch, repository=True),
     "index.enabled": Key("index_enabled", "true or false", _switch, repository=True),
     # A repository's are proposals: `verify/choose.py` reads them, and the user's come first.

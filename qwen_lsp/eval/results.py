@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any, Self
 
 from qwen_lsp.errors import NotDone
+from qwen_lsp.settings import Layout
 
 FILE_NAME = "answers.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of asking. layout: "" is the model's own; log: edits before the hole are told as edits.
+    """One way of asking. layout: None is that of the settings; log: edits before the hole are told as edits.
 
     is_baseline: what llama.vim sends instead of a prompt of ours.
     """
 
     name: str
-    layout: str = ""
+    layout: Layout | None = None
     context_tokens: int = 0
     log: bool = True
     is_baseline: bool = False

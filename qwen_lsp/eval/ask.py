@@ -1,0 +1,163 @@
+"""One hole asked in one way, as an editor that had the commit's earlier changes typed would ask. No LSP.
+
+What a variant turns off is really off: without the log the earlier changes are not there at all, without context no
+other file is. Answers of the baseline go through the same trimming and the same gate as ours.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qwen_lsp.context.candidates import Memo
+from qwen_lsp.context.pack import Item
+from qwen_lsp.context.retrieve import Workspace, packed, ranking
+from qwen_lsp.engine.client import Engine, Piece, Request, Usage
+from qwen_lsp.errors import EngineBusy, EngineLoading
+from qwen_lsp.eval import llama_vim
+from qwen_lsp.eval.holes import Hole
+from qwen_lsp.eval.results import Answer, Variant
+from qwen_lsp.eval.score import score
+from qwen_lsp.features.complete import Manner, Nothing, complete
+from qwen_lsp.features.ledger import compacted, turned
+from qwen_lsp.index.grammars import encode
+from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.snapshot import Index
+from qwen_lsp.index.symbols import extract
+from qwen_lsp.post.completion import finish, place
+from qwen_lsp.post.syntax import around, faults, sound
+from qwen_lsp.prompt.ledger import Ledger
+from qwen_lsp.settings import Settings
+from qwen_lsp.text.document import Cursor, Document
+from qwen_lsp.text.snapshot import Snapshot
+
+BLOCK_TOKENS = 256  # of an answer where more than a line was taken out
+ASKED = Manner(priority="action")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The parent's tree, and what the index knows of it."""
+
+    root: Path
+    index: Index
+    memo: Memo
+
+
+async def ask(hole: Hole, variant: Variant, tree: Tree, engine: Engine, settings: Settings) -> Answer:
+    """The answer with its score. Raises EngineError where there is no answer at all."""
+    wanted = replace(
+        settings,
+        completion_context_tokens=variant.context_tokens,
+        completion_layout=variant.layout or settings.completion_layout,
+        completion_max_tokens=settings.completion_max_tokens if hole.kind == "line" else BLOCK_TOKENS,
+    )
+    before, now = _snapshots(hole, variant, tree.root, wanted)
+    cursor = Cursor(now.documents[_uri(tree.root, hole.path)], hole.offset)
+    usage: Usage | None
+    begun = time.perf_counter()
+    if variant.is_baseline:
+        said, reason, usage = await _baseline(hole, cursor, engine, wanted)
+    else:
+        ledger = _ledger(hole, before, now, cursor, tree, wanted)
+        found = await complete(now, cursor, engine, ledger, ASKED)
+        usage = found.usage
+        said, reason = ("", found.reason) if isinstance(found, Nothing) else (found.text, "")
+    ms = (time.perf_counter() - begun) * 1000
+    return _scored(hole, variant, said, reason, usage, ms)
+
+
+def _snapshots(hole: Hole, variant: Variant, root: Path, settings: Settings) -> tuple[Snapshot, Snapshot]:
+    """The open files before the commit's changes, and now. Without the log nothing but the hole's file was opened."""
+    earlier = hole.earlier if variant.log and not variant.is_baseline else ()
+    then = {each.path: each.before for each in earlier if each.before} | {hole.path: hole.text}
+    now = {each.path: each.after for each in earlier} | {hole.path: hole.text}
+    return _snapshot(then, hole, root, settings), _snapshot(now, hole, root, settings)
+
+
+def _snapshot(texts: Mapping[str, str], hole: Hole, root: Path, settings: Settings) -> Snapshot:
+    documents = {_uri(root, path): _document(root, path, text) for path, text in texts.items()}
+    here = _uri(root, hole.path)
+    recent = (here, *(uri for uri in reversed(documents) if uri != here))
+    return Snapshot(documents, recent, (root,), settings)
+
+
+def _document(root: Path, path: str, text: str) -> Document:
+    language = language_of(path)
+    return Document(_uri(root, path), language.name if language else "plaintext", 1, text)
+
+
+def _uri(root: Path, path: str) -> str:
+    return (root / path).as_uri()
+
+
+def _ledger(
+    hole: Hole, before: Snapshot, now: Snapshot, cursor: Cursor, tree: Tree, settings: Settings
+) -> Ledger | None:
+    """A base from before the commit, and the commit's earlier changes in the log."""
+    found: tuple[Item, ...] = ()
+    if settings.completion_context_tokens:
+        with tree.index.snapshot() as symbols:
+            workspace = Workspace(tree.root, symbols, tree.memo)
+            found = packed(ranking(now, cursor, workspace), settings.completion_context_tokens)
+    base = compacted(before, Cursor(before.documents[cursor.document.uri], hole.offset), found)
+    return turned(base, now, cursor, found)
+
+
+def show_buffers(hole: Hole, tree: Tree, *, shown: bool) -> None:
+    """Have the index see the hole's file as it is in the editor, or as it is on the disk again."""
+    if shown:
+        tree.index.show(hole.path, extract(encode(hole.text), language_of(hole.path)))
+    else:
+        tree.index.hide(hole.path)
+
+
+async def _baseline(hole: Hole, cursor: Cursor, engine: Engine, settings: Settings) -> tuple[str, str, Usage]:
+    recent = [(each.path, each.after) for each in hole.earlier]
+    asked = llama_vim.prompt(hole.path, hole.before, hole.after, recent)
+    request = Request(asked, settings.completion_max_tokens, "action")
+    answer, usage = "", Usage(0, None, 0, None, 0.0)
+    async with aclosing(engine.generate(request)) as items:
+        async for item in items:
+            if isinstance(item, Piece):
+                answer += item.text
+            else:
+                usage = item
+    trimmed = finish(place(hole.before, hole.after), answer)
+    if not trimmed.text:
+        return "", trimmed.reason, usage
+    document = cursor.document
+    kept = sound(around(document.language_id, document.text, cursor.offset, cursor.offset), trimmed.text)
+    return kept, "" if kept else "the suggestion would add a syntax error", usage
+
+
+def _scored(hole: Hole, variant: Variant, said: str, reason: str, usage: Usage | None, ms: float) -> Answer:
+    language = language_of(hole.path)
+    name = language.name if language else "plaintext"
+    parses = not said or faults(name, hole.before + said + hole.after) <= faults(name, hole.text)
+    found = score(said, hole.answer, parses=parses)
+    return Answer(
+        hole=hole.id,
+        kind=hole.kind,
+        path=hole.path,
+        time=hole.time,
+        variant=variant.name,
+        line=hole.before.rpartition("\n")[2],
+        wanted=hole.answer,
+        said=said,
+        reason=reason,
+        exact=found.exact,
+        similarity=round(found.similarity, 4),
+        first_line=found.first_line,
+        parses=found.parses,
+        ms=round(ms, 1),
+        prompt=usage.prompt_tokens if usage else 0,
+        cached=usage.cached_tokens if usage else None,
+        evaluated=usage.evaluated_tokens if usage else None,
+    )
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same question may be answered a moment later."""
+    return isinstance(error, EngineBusy | EngineLoading)

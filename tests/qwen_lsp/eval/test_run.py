@@ -1,0 +1,156 @@
+"""A whole run on a small repository: nothing of a hole's future in any prompt, and a stopped run goes on."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from qwen_lsp.engine.client import EngineState, Piece, Request, Usage
+from qwen_lsp.errors import EngineLost, NotDone
+from qwen_lsp.eval import command
+from qwen_lsp.eval.holes import KINDS
+from qwen_lsp.eval.options import KINDS as OPTION_KINDS
+from qwen_lsp.eval.results import Results, Variant
+from qwen_lsp.eval.run import BASELINE, FIGURES, PAGE, Plan, run, variants
+from qwen_lsp.settings import LAYOUTS, Settings
+from tests.qwen_lsp.eval.repositories import Tree, repository
+from tests.qwen_lsp.features.refactor.saying import text_of
+
+LEAK = "planted_secret_of_the_future"
+HEAD = "import os\n\n\ndef first(path):\n    found = os.listdir(path)\n    return sorted(found)\n"
+BODY = "\n\ndef second(path, {0}):\n    value = first(path) + [{0}]\n    return value.index({0})\n"
+TREES: tuple[Tree, ...] = (
+    {"a.py": HEAD, "b.py": "from a import first\n\n\ndef main():\n    return first('.')\n"},
+    {"a.py": HEAD + BODY.format("item")},
+    # The commit that writes the answer also writes it into files that come after it, and the next one repeats it.
+    {"a.py": HEAD + BODY.format("item") + BODY.format(LEAK), "z.py": f"{LEAK} = 1\nother = {LEAK} + 2\n"},
+    {"b.py": f"def main():\n    value = {LEAK}\n    return value + {LEAK}\n", "y.py": f"y = {LEAK}\nz = y + y\n"},
+)
+
+
+class Model:
+    """Says the same to everything; `stop_at`: the connection breaks at so many answers."""
+
+    def __init__(self, stop_at: int = 1_000_000) -> None:
+        self.prompts: list[str] = []
+        self.state = EngineState("ready", model="fake")
+        self._stop_at = stop_at
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def on_state(self, callback: object) -> None: ...
+
+    async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
+        if len(self.prompts) == self._stop_at:
+            raise EngineLost("it is gone")
+        self.prompts.append(text_of(request))
+        yield Piece("value")
+        yield Usage(10, 5, 1, 6, 1.0)
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repository(tmp_path_factory.mktemp("past") / "shop", TREES)
+
+
+def plan(past: Path, out: Path) -> Plan:
+    return Plan(past, out, variants(("joint",), (512, 0), (True,), baseline=True), holes=6)
+
+
+async def asked(past: Path, out: Path, model: Model) -> dict[str, object]:
+    await run(plan(past, out), model, lambda *_: None)
+    found: dict[str, object] = await asyncio.to_thread(lambda: json.loads((out / FIGURES).read_text()))
+    return found
+
+
+async def test_nothing_of_the_future_is_in_a_prompt(past: Path, tmp_path: Path) -> None:
+    """A hole's own commit and later ones hold its text; prompts at it may hold only what was there before it."""
+    model = Model()
+    await asked(past, tmp_path / "out", model)
+    with Results(tmp_path / "out", json.loads((tmp_path / "out" / FIGURES).read_text())["about"]) as results:
+        holes = {answer.hole: answer for answer in results.answers.values()}
+    assert any("b.py" in answer.path for answer in holes.values()) and len(model.prompts) > 10
+    by_file = [(prompt.rpartition("<|file_sep|>")[2].partition("\n")[0], prompt) for prompt in model.prompts]
+    assert {"a.py", "b.py"} <= {path for path, _ in by_file}
+    for path, prompt in by_file:
+        assert path == "y.py" or "y = planted" not in prompt, "the last file of the last commit"
+        assert path != "a.py" or "other = planted" not in prompt, "z.py comes after it, in the same commit"
+    first = [answer for answer in holes.values() if answer.path == "a.py" and answer.wanted.count(LEAK)]
+    assert first, "the commit that wrote it has holes"
+    before = [prompt for prompt in model.prompts if "def main" in prompt and LEAK not in prompt]
+    assert before, "prompts of the commits before know the other file as it was"
+
+
+async def test_a_stopped_run_goes_on_and_says_the_same(past: Path, tmp_path: Path) -> None:
+    whole = Model()
+    figures = await asked(past, tmp_path / "whole", whole)
+    broken = Model(stop_at=7)
+    with pytest.raises(EngineLost):
+        await asked(past, tmp_path / "out", broken)
+    rest = Model()
+    again = await asked(past, tmp_path / "out", rest)
+    assert len(broken.prompts) + len(rest.prompts) <= len(whole.prompts) + 2  # one hole was asked in part
+    assert 0 < len(rest.prompts) < len(whole.prompts)
+    assert _scores(again) == _scores(figures)
+    page = (tmp_path / "out" / PAGE).read_text()
+    assert "How good are the suggestions on shop" in page and "llama.vim" in page
+    untouched = Model()
+    assert _scores(await asked(past, tmp_path / "out", untouched)) == _scores(figures)
+    assert untouched.prompts == []
+
+
+def _scores(figures: dict[str, object]) -> object:
+    summary = figures["summary"]
+    assert isinstance(summary, dict)
+    return [{key: value for key, value in row.items() if key != "ms"} for row in summary["everything"]]
+
+
+async def test_another_question_needs_another_folder(past: Path, tmp_path: Path) -> None:
+    await asked(past, tmp_path / "out", Model())
+    other = Plan(past, tmp_path / "out", variants(("joint",), (0,), (True,), baseline=False), holes=6)
+    with pytest.raises(NotDone, match="of another run"):
+        await run(other, Model(), lambda *_: None)
+
+
+def test_variants_are_named_by_what_differs() -> None:
+    assert variants(("joint",), (0, 2048), (True,), baseline=True) == (
+        Variant("no context", "joint", 0),
+        Variant("2,048 tokens of context", "joint", 2048),
+        BASELINE,
+    )
+    assert [each.name for each in variants(("joint", "chat"), (8,), (True, False), baseline=False)] == [
+        "joint, with log",
+        "joint, without log",
+        "chat, with log",
+        "chat, without log",
+    ]
+
+
+def test_options_offer_what_there_is() -> None:
+    assert OPTION_KINDS == KINDS
+    assert LAYOUTS[0] == Settings().completion_layout
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--context", "many"], ["--layouts", "none"], ["--holes", "0"], ["--released", "soon"], ["--engine", "gpt"]],
+)
+def test_wrong_usage_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from qwen_lsp import cli
+
+    assert cli.main(["eval", ".", *wrong]) == 2
+    assert "qwen-lsp eval: " in capsys.readouterr().err
+
+
+def test_what_is_surely_better_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWEN_LSP_HOME", str(tmp_path))
+    file = tmp_path / "qwen-lsp.toml"
+    file.write_text('# mine\nengine = "llama"\n[completion]\nmax_tokens = 32 # short\n')
+    assert command.write_settings(Variant("x", "suffix-first", 4096)) == str(file)
+    text = file.read_text()
+    assert text.startswith('# mine\nengine = "llama"\n[completion]\nmax_tokens = 32 # short\n')
+    assert "context_tokens = 4096" in text and 'layout = "suffix-first"' in text
