@@ -54,6 +54,10 @@ TOTAL_TYPED, TOTAL = (
 )
 PRICE_TYPED, PRICE = "def price(name):", "    cost = 3  # 🪙\n    return cost * len(name)\n"
 NOTHING_TYPED = "# nothing is said here"
+# What is asked for, and what it leaves: three files that import a constant, and a new one that has it.
+INSTRUCTION = "move TAX_PERCENT into a module of its own"
+CONSTANT, IMPORT, TAXES = "TAX_PERCENT = 19", "from shop.taxes import TAX_PERCENT", "shop/taxes.py"
+CHANGED = ("shop/stock.py", "shop/orders.py", "shop/report.py")
 IS_EMPTY = "return not self.items"  # the body that *fill in is_empty* gives it
 
 FILES = {"shop/stock.py": STOCK, "shop/orders.py": ORDERS, "shop/report.py": REPORT, "shop/basket.py": BASKET}
@@ -72,7 +76,8 @@ def make(folder: Path) -> Path:
 
 def scripted(path: Path) -> Path:
     """The scripted engine's answers, for `model`; the first row that fits the prompt answers."""
-    rows = [
+    rows: list[dict[str, object]] = [
+        *refactor(),
         {"when": [NOTHING_TYPED], "say": ""},
         {"when": [PRICE_TYPED], "say": PRICE},
         {"when": [TOTAL_TYPED], "say": TOTAL},
@@ -80,6 +85,29 @@ def scripted(path: Path) -> Path:
     ]
     path.write_text(json.dumps(rows), "utf-8")
     return path
+
+
+def refactor() -> list[dict[str, object]]:
+    """The plan, and each file's edit blocks."""
+    plan = {
+        "change": [{"path": path, "symbols": []} for path in CHANGED],
+        "create": [TAXES],
+        "rename": [],
+        "delete": [],
+    }
+    rows: list[dict[str, object]] = [
+        {"when": ["Write the plan as JSON"], "say": json.dumps({**plan, "leaves": ""})},
+        {"when": ["You plan changes"], "say": "done"},
+        {"when": [f"Write one edit block that makes {TAXES}."], "say": _block(TAXES, "", CONSTANT + "\n")},
+    ]
+    for path in CHANGED:
+        block = _block(path, CONSTANT + "\n", IMPORT + "\n")
+        rows.append({"when": [f"Write the edit blocks for {path}."], "say": block})
+    return rows
+
+
+def _block(path: str, old: str, new: str) -> str:
+    return f"{path}\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n"
 
 
 def settings(home: Path) -> None:

@@ -152,6 +152,15 @@ def test_a_code_action_is_listed_and_applied(editor: Neovim) -> None:
     until(lambda: editor.lines()[-1] == f"        {project.IS_EMPTY}", "the body", editor.told)
 
 
+def test_a_refactor_is_applied_and_reported(editor: Neovim) -> None:
+    """Of one file here: the scripted planner is shown no other."""
+    editor.edit("shop/stock.py")
+    editor.terminal.text(f":QwenRefactor {project.INSTRUCTION}")
+    editor.terminal.keys("Enter")
+    editor.terminal.shows("changes shop/stock.py", f"+{project.IMPORT}")
+    assert editor.text("shop/stock.py") + "\n" == project.STOCK.replace(project.CONSTANT, project.IMPORT)
+
+
 def test_the_status_line_says_what_there_is(editor: Neovim) -> None:
     editor.edit("shop/stock.py")
     editor.terminal.shows(" qwen\n")

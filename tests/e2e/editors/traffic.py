@@ -108,6 +108,9 @@ def _message_faults(message: Mapping[str, Any], method: str, sender: str) -> Ite
     if kind is None:
         yield f"{sender} answered a notification: {_short(message)}"
         return
+    if method == t.TEXT_DOCUMENT_CODE_ACTION and "result" in message:
+        yield from _action_faults(message["result"] or [])
+        return
     try:
         structured = _converter().structure(message, kind)
     except Exception as error:  # whatever cattrs raises for a message that does not fit
@@ -117,6 +120,14 @@ def _message_faults(message: Mapping[str, Any], method: str, sender: str) -> Ite
         again = _converter().unstructure(structured, kind)
         if _plain(again) != _plain(message):
             yield f"{sender}, {method}: more than the specification has: {_short(message)} is not {_short(again)}"
+
+
+def _action_faults(actions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One by one: lsprotocol takes an action that has a command for a command."""
+    for action in actions:
+        kind: Any = t.Command if isinstance(action.get("command"), str) else t.CodeAction
+        if _plain(_converter().unstructure(_converter().structure(action, kind), kind)) != _plain(action):
+            yield f"server, code action: more than the specification has: {_short(action)}"
 
 
 @cache
