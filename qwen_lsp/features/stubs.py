@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tree_sitter import Node
+from tree_sitter import Node, Tree
 
 from qwen_lsp.index.grammars import encode, parse
 from qwen_lsp.index.languages import language_named
@@ -63,7 +64,7 @@ def _function(language_id: str, text: str, data: bytes, start: int, end: int) ->
     language = language_named(language_id)
     if language is None or not language.functions or len(text) > SCAN_CHARS:
         return None
-    tree = parse(language_id, data)
+    tree = _tree(language_id, data)
     if tree is None:
         return None
     first, last = len(encode(text[:start])), len(encode(text[:end]))
@@ -71,6 +72,12 @@ def _function(language_id: str, text: str, data: bytes, start: int, end: int) ->
     while node is not None and node.type not in language.functions:
         node = node.parent
     return node
+
+
+@lru_cache(maxsize=2)
+def _tree(language_id: str, data: bytes) -> Tree | None:
+    """Editors ask at each move of the cursor, and mostly about the text of before."""
+    return parse(language_id, data)
 
 
 def _name(function: Node) -> str | None:

@@ -143,3 +143,11 @@ def test_positions_outside_the_text_are_brought_back() -> None:
     (uri,) = snapshot.documents
     titles = [action.title for action in offer(snapshot, uri, 10_000, -5)][:1]
     assert titles == ["Qwen: rewrite the selected lines"]
+
+
+def test_moving_the_cursor_parses_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = snapshot_of("def moved(a):\n    return a\n")
+    (uri,) = snapshot.documents
+    first = offer(snapshot, uri, 18, 18)
+    monkeypatch.setattr("qwen_lsp.features.stubs.parse", lambda *_: pytest.fail("parsed again"))
+    assert offer(snapshot, uri, 19, 19) == first
