@@ -10,6 +10,7 @@ SUBJECTS = {
     "typing": "typing replayed from git history through the whole server, against llama.vim on llama-server",
     "soak": "many clients for minutes: memory, answers, errors",
     "index": "cold, warm and saved files against a plain parse of the same files",
+    "refactor": "edits of a model that knows the answer: all must apply; of a hostile one: none may",
     "retrieval": "does the packed context hold the definitions of what a masked line uses?",
 }
 
