@@ -1,0 +1,170 @@
+// One window's connection to the language server: found, started, told the settings, started again.
+// Knows no command and no status bar; who wants to know listens to `onDidShow`.
+
+import * as vscode from "vscode";
+import {
+  DidChangeConfigurationNotification,
+  ExecuteCommandRequest,
+  LanguageClient,
+  type LanguageClientOptions,
+  RevealOutputChannelOn,
+  State,
+  type StaticFeature,
+} from "vscode-languageclient/node";
+import { thisMachine } from "./machine";
+import { findServer, type Server } from "./places";
+import { chosen, type Property } from "./settings";
+import type { Shown, Status } from "./status";
+
+// Settings of VS Code, the output channel and the like are not code that anybody completes.
+const SCHEMES = ["file", "untitled"];
+
+// What the server may ask of this client beyond the protocol.
+const experimental: StaticFeature = {
+  fillClientCapabilities(capabilities) {
+    capabilities.experimental = { ...capabilities.experimental, qwen: { refresh: true, markdown: true } };
+  },
+  initialize: () => undefined,
+  getState: () => ({ kind: "static" }),
+  clear: () => undefined,
+};
+
+export class Connection implements vscode.Disposable {
+  private client: LanguageClient | undefined;
+  private server: Server | undefined;
+  private told: Record<string, unknown> = {}; // settings at the start of the client
+  private queue: Promise<void> = Promise.resolve(); // one start or stop after the other
+  private readonly shownEmitter = new vscode.EventEmitter<Shown>();
+  private readonly refreshEmitter = new vscode.EventEmitter<string>();
+  private readonly disposables: vscode.Disposable[] = [this.shownEmitter, this.refreshEmitter];
+  readonly onDidShow = this.shownEmitter.event;
+  readonly onRefresh = this.refreshEmitter.event; // the URI of a file for which a suggestion has come late
+  shown: Shown = { kind: "looking" };
+
+  constructor(
+    private readonly properties: Readonly<Record<string, Property>>,
+    readonly channel: vscode.LogOutputChannel,
+  ) {
+    this.disposables.push(
+      vscode.workspace.onDidChangeConfiguration((event) => this.configurationChanged(event)),
+      // The workspace's own programs may be run now, and its checks asked for.
+      vscode.workspace.onDidGrantWorkspaceTrust(() => this.restart()),
+    );
+  }
+
+  /** Where the server was found; undefined before and where there is none. */
+  get from(): string | undefined {
+    return this.server?.from;
+  }
+
+  get running(): boolean {
+    return this.client?.state === State.Running;
+  }
+
+  /** Stop what runs, look for the server again and start it. Never rejects: what failed is shown. */
+  restart(): Promise<void> {
+    this.queue = this.queue.then(() => this.stopNow()).then(() => this.startNow());
+    return this.queue;
+  }
+
+  /** Run one of the server's commands. */
+  async run<R>(command: string, args: unknown[], token?: vscode.CancellationToken): Promise<R> {
+    if (this.client === undefined) {
+      throw new Error("the language server does not run");
+    }
+    return (await this.client.sendRequest(ExecuteCommandRequest.type, { command, arguments: args }, token)) as R;
+  }
+
+  async stop(): Promise<void> {
+    this.queue = this.queue.then(() => this.stopNow());
+    await this.queue;
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.disposables).dispose();
+  }
+
+  private async startNow(): Promise<void> {
+    this.show({ kind: "looking" });
+    const configured = vscode.workspace.getConfiguration("qwen").get<string[]>("server.command") ?? [];
+    const trusted = vscode.workspace.isTrusted ? (vscode.workspace.workspaceFolders ?? []) : [];
+    const folders = trusted.filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri.fsPath);
+    this.server = await findServer(thisMachine, configured, folders);
+    if (this.server === undefined) {
+      this.show({ kind: "missing" });
+      return;
+    }
+    this.channel.info(`server: ${this.server.command}, from ${this.server.from}`);
+    this.client = this.newClient(this.server);
+    try {
+      await this.client.start();
+    } catch (error) {
+      this.show({ kind: "stopped", why: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  private async stopNow(): Promise<void> {
+    const client = this.client;
+    this.client = undefined;
+    try {
+      await client?.dispose();
+    } catch {
+      // It never came up, or is gone already: both are what was wanted.
+    }
+  }
+
+  private newClient(server: Server): LanguageClient {
+    this.told = this.settings();
+    const options: LanguageClientOptions = {
+      documentSelector: SCHEMES.map((scheme) => ({ scheme })),
+      initializationOptions: this.told,
+      outputChannel: this.channel,
+      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      middleware: {
+        workspace: {
+          configuration: async (params, token, next) => {
+            const answer = await next(params, token);
+            const sections = params.items.map(({ section }) => section);
+            return Array.isArray(answer) ? answer.map((it, n) => (sections[n] === "qwen" ? this.settings() : it)) : answer;
+          },
+        },
+      },
+    };
+    // Started in the home folder: uv and others read settings from the folder they are started in.
+    const executable = { command: server.command, args: [...server.args], options: { cwd: thisMachine.home } };
+    const client = new LanguageClient("qwen", "Qwen", executable, options);
+    client.registerFeature(experimental);
+    client.onNotification("qwen/status", (status: Status) => this.show({ kind: "running", status }));
+    client.onNotification("qwen/refresh", ({ uri }: { uri: string }) => this.refreshEmitter.fire(uri));
+    client.onDidChangeState(({ newState }) => {
+      if (newState === State.Stopped && this.client === client) {
+        this.show({ kind: "stopped", why: "it ended; the log may say why" });
+      }
+    });
+    return client;
+  }
+
+  private settings(): Record<string, unknown> {
+    const section = vscode.workspace.getConfiguration("qwen");
+    return chosen(this.properties, (name) => section.inspect(name));
+  }
+
+  private configurationChanged(event: vscode.ConfigurationChangeEvent): void {
+    if (!event.affectsConfiguration("qwen")) {
+      return;
+    }
+    const now = this.settings();
+    // The server lays what comes later over what it was started with, so only a new start can take a setting away.
+    const taken = Object.keys(this.told).some((name) => !(name in now));
+    if (taken || event.affectsConfiguration("qwen.server")) {
+      void this.restart();
+    } else if (this.running) {
+      void this.client?.sendNotification(DidChangeConfigurationNotification.type, { settings: { qwen: now } });
+    }
+  }
+
+  private show(shown: Shown): void {
+    this.shown = shown;
+    this.shownEmitter.fire(shown);
+  }
+}

@@ -1,0 +1,64 @@
+// The extension: joins the connection, the status bar and the commands. Activation only registers; the search for the
+// server and its start go on behind it.
+
+import * as vscode from "vscode";
+import { offer, register } from "./commands";
+import { Connection } from "./connection";
+import type { Property } from "./settings";
+import { item, type Shown } from "./status";
+import { Texts } from "./texts";
+
+const begun = performance.now(); // the first line of ours that runs
+
+/** What other extensions, and our tests, may ask. */
+export interface Api {
+  readonly activationMs: number; // from the first line of ours to the end of `activate`, loading the bundle included
+  shown(): Shown;
+  statusText(): string;
+}
+
+let connection: Connection | undefined;
+
+export function activate(context: vscode.ExtensionContext): Api {
+  const properties = context.extension.packageJSON.contributes.configuration.properties as Record<string, Property>;
+  const channel = vscode.window.createOutputChannel("Qwen", { log: true });
+  const texts = new Texts();
+  const live = new Connection(properties, channel);
+  connection = live;
+  const bar = vscode.window.createStatusBarItem("qwenLsp.status", vscode.StatusBarAlignment.Right, 100);
+  bar.name = "Qwen";
+  bar.command = "qwenLsp.menu";
+  context.subscriptions.push(channel, live, bar, texts.register(), register(live, texts));
+  context.subscriptions.push(
+    live.onDidShow((shown) => {
+      show(bar, shown, live.from);
+      if (shown.kind === "missing") {
+        void offer(live);
+      }
+    }),
+    live.onRefresh(refresh),
+  );
+  show(bar, live.shown, undefined);
+  bar.show();
+  void live.restart();
+  return { activationMs: performance.now() - begun, shown: () => live.shown, statusText: () => bar.text };
+}
+
+export async function deactivate(): Promise<void> {
+  await connection?.stop();
+}
+
+function show(bar: vscode.StatusBarItem, shown: Shown, from: string | undefined): void {
+  const { text, lines, alert } = item(shown);
+  bar.text = text;
+  bar.tooltip = [...lines, ...(from === undefined ? [] : [`Server: from ${from}`])].join("\n");
+  bar.accessibilityInformation = { label: `Qwen: ${lines.join(", ")}`, role: "button" };
+  bar.backgroundColor = alert ? new vscode.ThemeColor("statusBarItem.warningBackground") : undefined;
+}
+
+/** VS Code has stopped asking; if the user still looks at that file, it is to ask once more. */
+function refresh(uri: string): void {
+  if (vscode.window.activeTextEditor?.document.uri.toString() === vscode.Uri.parse(uri).toString()) {
+    void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+  }
+}
