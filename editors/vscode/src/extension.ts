@@ -2,8 +2,9 @@
 // server and its start go on behind it.
 
 import * as vscode from "vscode";
-import { offer, register } from "./commands";
+import { register } from "./commands";
 import { Connection } from "./connection";
+import { offer } from "./menu";
 import type { Property } from "./settings";
 import { item, type Shown } from "./status";
 import { Texts } from "./texts";

@@ -15,7 +15,8 @@ export async function model(): Promise<void> {
   const set = (value: string | undefined): Thenable<void> =>
     settings.update("model", value, vscode.ConfigurationTarget.Global);
   const browse = async (files: boolean): Promise<void> => {
-    const options = { canSelectFiles: files, canSelectFolders: !files, filters: files ? { GGUF: ["gguf"] } : {} };
+    const filters: Record<string, string[]> = files ? { GGUF: ["gguf"] } : {};
+    const options = { canSelectFiles: files, canSelectFolders: !files, filters };
     const [chosen] = (await vscode.window.showOpenDialog(options)) ?? [];
     if (chosen !== undefined) {
       await set(chosen.fsPath);

@@ -1,8 +1,15 @@
 """Real editors, headless. One that is not installed is skipped, and never in silence."""
 
+import subprocess
+from pathlib import Path
+
+import pytest
 from _pytest.terminal import TerminalReporter
 
-from tests.e2e.editors.places import EDITORS, editor
+from tests.e2e.editors.places import EDITORS, editor, need
+
+CHECKOUT = Path(__file__).parents[3]
+PACKAGE_S = 120
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
@@ -16,3 +23,13 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         parts = sorted({EDITORS[name][0] for name in missing})
         names, command = ", ".join(missing), "scripts/install-editors " + " ".join(parts)
         terminalreporter.write_line(f"not installed, so their tests were skipped: {names}. To have them: {command}")
+
+
+@pytest.fixture(scope="session")
+def vsix() -> Path:
+    """The extension as users get it."""
+    need("vscode")
+    command = [CHECKOUT / "scripts" / "package-editors"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PACKAGE_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return CHECKOUT / done.stdout.splitlines()[-1]

@@ -1,0 +1,61 @@
+"""The packaged extension in VS Code: inside its extension host, and as a user sees it in the window."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemons import Daemons
+from tests.e2e.editors import project, vscode
+from tests.e2e.editors.places import need
+from tests.e2e.editors.traffic import check
+from tests.e2e.editors.vscode import Code, Outcome
+
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(420)]
+
+IN_HOST = (
+    "the extension activates in under 300 ms",
+    "every command of package.json exists",
+    "the status bar says that the engine is ready, and which model it has",
+    "a suggestion is accepted",
+    "a suggestion is accepted word by word and line by line",
+    "what is typed goes on with the suggestion",
+    "a code action is listed, and applied",
+    "an edit made for an older version is refused",
+    "a file with emoji and CRLF keeps both",
+    "a daemon that is killed comes back",
+    "a server that is killed comes back",
+    "settings reach the server when they change, and only those that were set",
+    "without a server there is an offer, not silence",
+)
+
+
+@pytest.fixture(scope="module")
+def code(vsix: Path, daemons: Daemons, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Code]:
+    """One code-server for the module."""
+    scratch = tmp_path_factory.mktemp("code")
+    project.settings(daemons.home)
+    with vscode.serve(need("vscode"), vsix, project.make(scratch), scratch, {}) as code:
+        yield code
+
+
+@pytest.fixture(scope="module")
+def in_host(code: Code) -> dict[str, Outcome]:
+    return code.in_host("suite.js", timeout_s=180)
+
+
+@pytest.mark.parametrize("name", IN_HOST)
+def test_in_the_extension_host(in_host: dict[str, Outcome], name: str) -> None:
+    assert in_host[name].error == ""
+
+
+def test_no_check_in_the_host_is_forgotten(in_host: dict[str, Outcome]) -> None:
+    assert tuple(in_host) == IN_HOST
+
+
+def test_what_was_said_is_the_protocol(in_host: dict[str, Outcome], code: Code) -> None:
+    first, *_ = check(code.traffic)
+    [initialize] = first.sent("editor", "initialize")
+    assert initialize["params"]["initializationOptions"] == {}
+    changed = [each["params"]["settings"] for each in first.sent("editor", "workspace/didChangeConfiguration")]
+    assert {"qwen": {"completion.maxTokens": 1}} in changed

@@ -1,0 +1,148 @@
+// What is checked inside VS Code's extension host, with the packaged extension and the real server. The scripted
+// engine's answers are in project.py.
+
+const assert = require("node:assert/strict");
+const { execFileSync } = require("node:child_process");
+const fs = require("node:fs");
+const vscode = require("vscode");
+const { runAll, until } = require("./harness");
+const { actions, extension, open, ready, take, type } = require("./window");
+
+const say = JSON.parse(process.env.QWEN_TEST_ANSWERS);
+const TOTAL = "def total(self, prices):\n";
+const settings = () => vscode.workspace.getConfiguration("qwen");
+const set = (name, value) => settings().update(name, value, vscode.ConfigurationTarget.Global);
+
+const checks = {
+  async "the extension activates in under 300 ms"() {
+    const { activationMs } = await ready();
+    console.log(`activation: ${activationMs.toFixed(1)} ms`);
+    assert.ok(activationMs < 300, `${activationMs} ms`);
+  },
+
+  async "every command of package.json exists"() {
+    await ready();
+    const there = new Set(await vscode.commands.getCommands());
+    const promised = extension().packageJSON.contributes.commands.map(({ command }) => command);
+    assert.deepEqual(promised.filter((command) => !there.has(command)), []);
+  },
+
+  async "the status bar says that the engine is ready, and which model it has"() {
+    const api = await ready();
+    const { kind, status } = api.shown();
+    assert.equal(kind, "running");
+    assert.equal(status.state, "ready");
+    assert.match(status.model, /answers/);
+  },
+
+  async "a suggestion is accepted"() {
+    await ready();
+    const editor = await open("shop/stock.py", TOTAL);
+    assert.ok((await take(editor)).endsWith(TOTAL + say.total));
+  },
+
+  async "a suggestion is accepted word by word and line by line"() {
+    await ready();
+    const editor = await open("shop/stock.py", TOTAL);
+    const [first] = say.total.split("\n");
+    const word = await take(editor, "editor.action.inlineSuggest.acceptNextWord");
+    const taken = word.slice(word.indexOf(TOTAL) + TOTAL.length);
+    assert.ok(first.startsWith(taken) && taken.length < first.length, JSON.stringify(taken));
+    await until("the rest of the line", async () => {
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.acceptNextLine");
+      return editor.document.getText().includes(TOTAL + first);
+    });
+  },
+
+  async "what is typed goes on with the suggestion"() {
+    await ready();
+    const editor = await open("shop/stock.py", TOTAL);
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+    await type(say.total.slice(0, 12));
+    assert.ok((await take(editor)).endsWith(TOTAL + say.total));
+  },
+
+  async "a code action is listed, and applied"() {
+    await ready();
+    const { document } = await open("shop/stock.py");
+    const place = document.positionAt(document.getText().indexOf("pass"));
+    const [action] = await until("the action is listed with its edit", async () => {
+      const found = await actions(document, new vscode.Range(place, place), 10);
+      return found.some(({ edit }) => edit) && found.filter(({ edit }) => edit);
+    });
+    assert.ok(await vscode.workspace.applyEdit(action.edit));
+    assert.ok(document.getText().includes(`def is_empty(self):\n        ${say.isEmpty}\n`), document.getText());
+  },
+
+  async "an edit made for an older version is refused"() {
+    await ready();
+    const editor = await open("shop/stock.py");
+    const place = editor.document.positionAt(editor.document.getText().indexOf("pass"));
+    const [action] = await actions(editor.document, new vscode.Range(place, place));
+    await editor.edit((edit) => edit.insert(new vscode.Position(0, 0), "# changed\n"));
+    const before = editor.document.getText();
+    // Without a command of its own the action is resolved by its data, which names the version.
+    await vscode.commands.executeCommand("qwen.applyAction", action.data ?? {}).then(undefined, () => undefined);
+    assert.equal(editor.document.getText(), before);
+  },
+
+  async "a file with emoji and CRLF keeps both"() {
+    await ready();
+    const editor = await open("shop/basket.py", "cost = 3  # 🪙\r\n");
+    assert.equal(editor.document.eol, vscode.EndOfLine.CRLF);
+    const before = editor.document.getText();
+    assert.equal(await take(editor), before + say.price);
+  },
+
+  async "a daemon that is killed comes back"() {
+    const api = await ready();
+    const inference = (...args) =>
+      execFileSync(process.env.QWEN_TEST_PYTHON, ["-m", "inference", ...args], { encoding: "utf8" });
+    const [daemon] = JSON.parse(inference("status", "--json")).filter(({ state }) => state === "ready");
+    process.kill(daemon.pid, "SIGKILL");
+    const editor = await open("shop/stock.py", TOTAL);
+    await until("the suggestion after the kill", async () => {
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.commit");
+      return editor.document.getText().endsWith(TOTAL + say.total);
+    });
+    await until("ready again", () => api.statusText().endsWith("ready"));
+    const [other] = JSON.parse(inference("status", "--json")).filter(({ state }) => state === "ready");
+    assert.notEqual(other.pid, daemon.pid);
+  },
+
+  async "a server that is killed comes back"() {
+    const api = await ready();
+    const lines = fs.readFileSync(process.env.QWEN_TEST_TRAFFIC, "utf8").trim().split("\n");
+    const pids = lines.map((line) => JSON.parse(line)).filter(({ start }) => start).map(({ session }) => session);
+    process.kill(pids.at(-1), "SIGTERM");
+    await until("the connection is seen to be gone", () => !api.statusText().endsWith("ready"));
+    await ready();
+    const editor = await open("shop/stock.py", TOTAL);
+    assert.ok((await take(editor)).endsWith(TOTAL + say.total));
+  },
+
+  async "settings reach the server when they change, and only those that were set"() {
+    await ready();
+    await set("completion.maxTokens", 1);
+    const editor = await open("shop/stock.py", TOTAL);
+    const short = await take(editor);
+    assert.ok(!short.endsWith(say.total), short);
+    await set("completion.maxTokens", undefined); // python checks the traffic for what was sent
+    await ready();
+  },
+
+  async "without a server there is an offer, not silence"() {
+    const api = await ready();
+    const configured = settings().get("server.command");
+    await set("server.command", undefined);
+    await until("no server is found", () => api.shown().kind === "missing");
+    assert.match(api.statusText(), /no server/);
+    await set("server.command", ["/nowhere/qwen-lsp"]);
+    await until("the server can not be started", () => api.shown().kind === "stopped");
+    await set("server.command", configured);
+    await ready();
+  },
+};
+
+exports.run = () => runAll(checks);

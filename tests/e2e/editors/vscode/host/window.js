@@ -1,0 +1,62 @@
+// What a user does in the window, in a few words: open a file, put the cursor, ask for a suggestion, take it.
+
+const vscode = require("vscode");
+const { until } = require("./harness");
+
+const root = () => vscode.workspace.workspaceFolders[0].uri;
+const at = (name) => vscode.Uri.joinPath(root(), name);
+const extension = () => vscode.extensions.getExtension("qwen-lsp.qwen-lsp");
+
+let patienceMs = 30_000; // once it was in vain, the other checks are not to wait as long
+
+/** The extension, with a server that is ready. */
+async function ready() {
+  await until("the extension is active", () => extension()?.isActive);
+  const api = extension().exports;
+  const given = patienceMs;
+  patienceMs = 1_000;
+  await until("the server is ready", () => api.statusText().endsWith("ready"), given).catch((error) => {
+    throw new Error(`${error.message}; it is ${JSON.stringify(api.shown())}`);
+  });
+  patienceMs = given;
+  return api;
+}
+
+/** A file of the project, as it is on the disk, with the cursor behind the first place where `text` stands. */
+async function open(name, text) {
+  const document = await vscode.workspace.openTextDocument(at(name));
+  const editor = await vscode.window.showTextDocument(document);
+  if (document.isDirty) await vscode.commands.executeCommand("workbench.action.files.revert");
+  if (text !== undefined) cursor(editor, text);
+  return editor;
+}
+
+function cursor(editor, text) {
+  const found = editor.document.getText().indexOf(text);
+  if (found < 0) throw new Error(`${text} does not stand in ${editor.document.fileName}`);
+  const place = editor.document.positionAt(found + text.length);
+  editor.selection = new vscode.Selection(place, place);
+}
+
+/** Ask for ghost text and take it by `command` as soon as it is there; the document's text afterwards. */
+async function take(editor, command = "editor.action.inlineSuggest.commit") {
+  const before = editor.document.getText();
+  await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+  // The command does nothing while there is no ghost text.
+  await until(`${command} changes the text`, async () => {
+    await vscode.commands.executeCommand(command);
+    return editor.document.getText() !== before;
+  });
+  return editor.document.getText();
+}
+
+async function type(text) {
+  await vscode.commands.executeCommand("type", { text });
+}
+
+/** The actions offered at a range, with their edits where they have any. */
+async function actions(document, range, nResolved = 0) {
+  return vscode.commands.executeCommand("vscode.executeCodeActionProvider", document.uri, range, undefined, nResolved);
+}
+
+module.exports = { at, root, extension, ready, open, cursor, take, type, actions };
