@@ -23,7 +23,7 @@ export function register(connection: Connection, texts: Texts): vscode.Disposabl
     context: () => context(connection, texts),
     pause: () => connection.run("qwen.pause", []),
     why: () => why(connection, texts),
-    log: () => log(connection),
+    log: async () => connection.channel.show(), // the server logs to its standard error, which ends there
     model: () => model(),
     restart: () => connection.restart(),
   };
@@ -100,14 +100,6 @@ async function trust(connection: Connection): Promise<void> {
   );
   if (answer !== undefined) {
     await connection.run("qwen.trust", [{ trusted: answer === yes }]);
-  }
-}
-
-async function log(connection: Connection): Promise<void> {
-  connection.channel.show();
-  const file = connection.running ? await connection.run<string | null>("qwen.log", []) : null;
-  if (file) {
-    await vscode.window.showTextDocument(vscode.Uri.file(file));
   }
 }
 

@@ -98,6 +98,9 @@ export class Connection implements vscode.Disposable {
     this.client = this.newClient(this.server);
     try {
       await this.client.start();
+      if (!vscode.workspace.isTrusted) {
+        await this.run("qwen.trust", [{ trusted: false }]); // restricted mode takes back what was allowed before
+      }
     } catch (error) {
       this.show({ kind: "stopped", why: error instanceof Error ? error.message : String(error) });
     }

@@ -21,6 +21,11 @@ function cell(value: unknown): string {
 
 function pairs(value: object): string {
   return Object.entries(value)
-    .map(([name, one]) => (Array.isArray(value) ? String(one) : `${name} ${String(one)}`))
+    .map(([name, one]) => (Array.isArray(value) ? plain(one) : `${name} ${plain(one)}`))
     .join(", ");
+}
+
+/** What stands deeper is a symbol's description: its name says enough. */
+function plain(value: unknown): string {
+  return typeof value === "object" && value !== null ? String((value as { name?: unknown }).name ?? "…") : String(value);
 }

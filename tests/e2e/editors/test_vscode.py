@@ -54,8 +54,9 @@ def test_no_check_in_the_host_is_forgotten(in_host: dict[str, Outcome]) -> None:
 
 
 def test_what_was_said_is_the_protocol(in_host: dict[str, Outcome], code: Code) -> None:
-    first, *_ = check(code.traffic)
-    [initialize] = first.sent("editor", "initialize")
+    sessions = check(code.traffic)
+    [initialize] = sessions[0].sent("editor", "initialize")
     assert initialize["params"]["initializationOptions"] == {}
-    changed = [each["params"]["settings"] for each in first.sent("editor", "workspace/didChangeConfiguration")]
-    assert {"qwen": {"completion.maxTokens": 1}} in changed
+    assert initialize["params"]["capabilities"]["experimental"]["qwen"] == {"refresh": True, "markdown": True}
+    changes = [each for one in sessions for each in one.sent("editor", "workspace/didChangeConfiguration")]
+    assert {"qwen": {"completion.contextTokens": 0}} in [each["params"]["settings"] for each in changes]

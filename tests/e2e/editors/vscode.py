@@ -41,6 +41,7 @@ QUIET = {
     "editor.wordBasedSuggestions": "off",
     "editor.quickSuggestions": {"other": "off", "comments": "off", "strings": "off"},
     "editor.autoClosingBrackets": "never",
+    "editor.autoIndent": "none",
     "editor.cursorBlinking": "solid",
     "files.autoSave": "off",
     "git.enabled": False,
@@ -111,7 +112,13 @@ def outcomes_file(scratch: Path) -> Path:
 
 def answers() -> dict[str, str]:
     """What the scripted engine says, for the checks in JavaScript."""
-    return {"total": project.TOTAL, "price": project.PRICE, "isEmpty": project.IS_EMPTY}
+    return {
+        "total": project.TOTAL.rstrip(),
+        "totalTyped": project.TOTAL_TYPED,
+        "price": project.PRICE.rstrip().replace("\n", "\r\n"),
+        "priceTyped": project.PRICE_TYPED,
+        "isEmpty": project.IS_EMPTY,
+    }
 
 
 def environment(scratch: Path) -> dict[str, str]:

@@ -24,13 +24,14 @@ async function runAll(checks) {
   for (const [name, check] of Object.entries(checks)) {
     const begun = Date.now();
     let error = "";
+    let note = "";
     try {
-      await check();
+      note = (await check()) ?? "";
     } catch (reason) {
       failed += 1;
       error = String(reason?.stack ?? reason);
     }
-    const line = { name, error, ms: Date.now() - begun };
+    const line = { name, error, note, ms: Date.now() - begun };
     fs.appendFileSync(process.env.QWEN_TEST_OUTCOMES, `${JSON.stringify(line)}\n`);
     await vscode.commands.executeCommand("workbench.action.closeAllEditors").then(undefined, () => undefined);
   }

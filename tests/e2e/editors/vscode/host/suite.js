@@ -9,15 +9,20 @@ const { runAll, until } = require("./harness");
 const { actions, extension, open, ready, take, type } = require("./window");
 
 const say = JSON.parse(process.env.QWEN_TEST_ANSWERS);
-const TOTAL = "def total(self, prices):\n";
+const TOTAL = `    ${say.totalTyped}`; // a method of the class
+const TAKEN = `${TOTAL}\n${say.total}`;
 const settings = () => vscode.workspace.getConfiguration("qwen");
 const set = (name, value) => settings().update(name, value, vscode.ConfigurationTarget.Global);
+
+const traffic = () =>
+  fs.readFileSync(process.env.QWEN_TEST_TRAFFIC, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const told = ({ message }) => message?.method === "workspace/didChangeConfiguration";
 
 const checks = {
   async "the extension activates in under 300 ms"() {
     const { activationMs } = await ready();
-    console.log(`activation: ${activationMs.toFixed(1)} ms`);
     assert.ok(activationMs < 300, `${activationMs} ms`);
+    return `${activationMs.toFixed(1)} ms`;
   },
 
   async "every command of package.json exists"() {
@@ -32,13 +37,13 @@ const checks = {
     const { kind, status } = api.shown();
     assert.equal(kind, "running");
     assert.equal(status.state, "ready");
-    assert.match(status.model, /answers/);
+    assert.equal(status.model, "scripted");
   },
 
   async "a suggestion is accepted"() {
     await ready();
     const editor = await open("shop/stock.py", TOTAL);
-    assert.ok((await take(editor)).endsWith(TOTAL + say.total));
+    assert.equal((await take(editor)).trimEnd().slice(-TAKEN.length), TAKEN);
   },
 
   async "a suggestion is accepted word by word and line by line"() {
@@ -46,11 +51,11 @@ const checks = {
     const editor = await open("shop/stock.py", TOTAL);
     const [first] = say.total.split("\n");
     const word = await take(editor, "editor.action.inlineSuggest.acceptNextWord");
-    const taken = word.slice(word.indexOf(TOTAL) + TOTAL.length);
+    const taken = word.slice(word.indexOf(TOTAL) + TOTAL.length + 1);
     assert.ok(first.startsWith(taken) && taken.length < first.length, JSON.stringify(taken));
     await until("the rest of the line", async () => {
       await vscode.commands.executeCommand("editor.action.inlineSuggest.acceptNextLine");
-      return editor.document.getText().includes(TOTAL + first);
+      return editor.document.getText().includes(`${TOTAL}\n${first}`);
     });
   },
 
@@ -59,7 +64,7 @@ const checks = {
     const editor = await open("shop/stock.py", TOTAL);
     await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
     await type(say.total.slice(0, 12));
-    assert.ok((await take(editor)).endsWith(TOTAL + say.total));
+    assert.equal((await take(editor)).trimEnd().slice(-TAKEN.length), TAKEN);
   },
 
   async "a code action is listed, and applied"() {
@@ -88,10 +93,10 @@ const checks = {
 
   async "a file with emoji and CRLF keeps both"() {
     await ready();
-    const editor = await open("shop/basket.py", "cost = 3  # 🪙\r\n");
+    const editor = await open("shop/basket.py", say.priceTyped);
     assert.equal(editor.document.eol, vscode.EndOfLine.CRLF);
     const before = editor.document.getText();
-    assert.equal(await take(editor), before + say.price);
+    assert.equal((await take(editor)).trimEnd(), before + say.price);
   },
 
   async "a daemon that is killed comes back"() {
@@ -100,11 +105,13 @@ const checks = {
       execFileSync(process.env.QWEN_TEST_PYTHON, ["-m", "inference", ...args], { encoding: "utf8" });
     const [daemon] = JSON.parse(inference("status", "--json")).filter(({ state }) => state === "ready");
     process.kill(daemon.pid, "SIGKILL");
-    const editor = await open("shop/stock.py", TOTAL);
+    const editor = await open("shop/stock.py", TOTAL.slice(0, -1), "");
+    await type(":\n"); // VS Code asks by itself, and gives up before the daemon is there
+    // It asks again when the server says that the suggestion has come after all: nothing else triggers it here.
+    const first = `${TOTAL}\n${say.total.split("\n")[0]}`;
     await until("the suggestion after the kill", async () => {
-      await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
       await vscode.commands.executeCommand("editor.action.inlineSuggest.commit");
-      return editor.document.getText().endsWith(TOTAL + say.total);
+      return editor.document.getText().includes(first);
     });
     await until("ready again", () => api.statusText().endsWith("ready"));
     const [other] = JSON.parse(inference("status", "--json")).filter(({ state }) => state === "ready");
@@ -113,22 +120,19 @@ const checks = {
 
   async "a server that is killed comes back"() {
     const api = await ready();
-    const lines = fs.readFileSync(process.env.QWEN_TEST_TRAFFIC, "utf8").trim().split("\n");
-    const pids = lines.map((line) => JSON.parse(line)).filter(({ start }) => start).map(({ session }) => session);
+    const pids = traffic().filter(({ start }) => start).map(({ session }) => session);
     process.kill(pids.at(-1), "SIGTERM");
     await until("the connection is seen to be gone", () => !api.statusText().endsWith("ready"));
     await ready();
     const editor = await open("shop/stock.py", TOTAL);
-    assert.ok((await take(editor)).endsWith(TOTAL + say.total));
+    assert.equal((await take(editor)).trimEnd().slice(-TAKEN.length), TAKEN);
   },
 
   async "settings reach the server when they change, and only those that were set"() {
     await ready();
-    await set("completion.maxTokens", 1);
-    const editor = await open("shop/stock.py", TOTAL);
-    const short = await take(editor);
-    assert.ok(!short.endsWith(say.total), short);
-    await set("completion.maxTokens", undefined); // python checks the traffic for what was sent
+    await set("completion.contextTokens", 0);
+    await until("the server is told", () => traffic().some(told));
+    await set("completion.contextTokens", undefined);
     await ready();
   },
 

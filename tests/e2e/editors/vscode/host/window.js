@@ -22,20 +22,18 @@ async function ready() {
   return api;
 }
 
-/** A file of the project, as it is on the disk, with the cursor behind the first place where `text` stands. */
-async function open(name, text) {
+/** A file of the project as it is on the disk, with `typed` at its end and the cursor behind that. */
+async function open(name, typed, end = "\n") {
   const document = await vscode.workspace.openTextDocument(at(name));
   const editor = await vscode.window.showTextDocument(document);
   if (document.isDirty) await vscode.commands.executeCommand("workbench.action.files.revert");
-  if (text !== undefined) cursor(editor, text);
+  if (typed !== undefined) {
+    const last = document.positionAt(document.getText().length);
+    await editor.edit((edit) => edit.insert(last, `\n${typed}${end}`));
+    const place = document.positionAt(document.getText().length);
+    editor.selection = new vscode.Selection(place, place);
+  }
   return editor;
-}
-
-function cursor(editor, text) {
-  const found = editor.document.getText().indexOf(text);
-  if (found < 0) throw new Error(`${text} does not stand in ${editor.document.fileName}`);
-  const place = editor.document.positionAt(found + text.length);
-  editor.selection = new vscode.Selection(place, place);
 }
 
 /** Ask for ghost text and take it by `command` as soon as it is there; the document's text afterwards. */
@@ -43,10 +41,11 @@ async function take(editor, command = "editor.action.inlineSuggest.commit") {
   const before = editor.document.getText();
   await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
   // The command does nothing while there is no ghost text.
-  await until(`${command} changes the text`, async () => {
+  const taken = async () => {
     await vscode.commands.executeCommand(command);
     return editor.document.getText() !== before;
-  });
+  };
+  await until(`${command} changes the text`, taken);
   return editor.document.getText();
 }
 
@@ -59,4 +58,4 @@ async function actions(document, range, nResolved = 0) {
   return vscode.commands.executeCommand("vscode.executeCodeActionProvider", document.uri, range, undefined, nResolved);
 }
 
-module.exports = { at, root, extension, ready, open, cursor, take, type, actions };
+module.exports = { at, root, extension, ready, open, take, type, actions };
