@@ -140,7 +140,7 @@ def serve(editor: Path, vsix: Path, root: Path, scratch: Path, settings: Mapping
     entry = [editor / "bin" / "node", editor / "node_modules" / "code-server" / "out" / "node" / "entry.js"]
     places = ["--user-data-dir", scratch / "user", "--extensions-dir", scratch / "extensions"]
     env = environment(scratch)
-    install = [*entry, *places, "--install-extension", vsix]
+    install = [str(each) for each in (*entry, *places, "--install-extension", vsix)]
     done = subprocess.run(install, env=env, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     assert done.returncode == 0 and "successfully installed" in done.stdout, done.stdout + done.stderr
 
@@ -155,7 +155,8 @@ def serve(editor: Path, vsix: Path, root: Path, scratch: Path, settings: Mapping
     options += ["--disable-getting-started-override", "--vscode-option", "enable-smoke-test-driver=true"]
     log = scratch / "code-server.log"
     with log.open("wb") as out:
-        server = subprocess.Popen([*entry, *places, *options], env=env, stdout=out, stderr=out, start_new_session=True)
+        command = [str(each) for each in (*entry, *places, *options)]
+        server = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
     try:
         yield Code(editor, _address(server, log), root, scratch)
     finally:
