@@ -23,6 +23,7 @@ from inference.hardware import machine
 from inference.lifecycle import control, launch
 from inference.lifecycle.home import Home, Refused, home
 from inference.lifecycle.places import Identity, Places, build, places, records, version
+from inference.memory import size
 from inference.models.catalogue import EMBEDDED, default_engine, load_planned, resolve
 from inference.models.checksum import checksum
 from inference.runner import CHUNK
@@ -92,6 +93,36 @@ def _start(options: argparse.Namespace, folders: Home) -> int:
         arguments += ["--ctx", str(identity.n_ctx)]
     print(launch.start(_places(folders, identity), arguments, options.timeout, _say))
     return 0
+
+
+def _hardware(options: argparse.Namespace, folders: Home) -> int:
+    from inference.models.survey import survey
+
+    found = survey(folders.models)
+    if options.json:
+        print(json.dumps(found.as_json(), indent=2))
+        return 0
+    gpu = f"{found.gpu.name}, {size(found.gpu.free_bytes)} to use" if found.gpu else "none"
+    print(f"{found.system} {found.arch}, {found.n_cores} cores, {size(found.total_bytes)} of memory; GPU: {gpu}")
+    print(f"power: {found.power.source}; disk for models: {size(found.free_disk_bytes)} free")
+    print("\n".join(found.notes) or "engines: " + (", ".join(found.engines) or "none"))
+    return 0
+
+
+def _plan(options: argparse.Namespace, folders: Home) -> int:
+    from inference.models.choice import Wishes, choose
+    from inference.models.entries import load
+    from inference.models.survey import survey
+    from inference.report import from_json
+
+    try:
+        recorded = json.loads(options.machine.read_bytes()) if options.machine is not None else None
+        report = survey(folders.models) if recorded is None else from_json(recorded)
+        choice = choose(report, load(), Wishes(options.model, options.engine, options.ctx))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Refused(f"no plan: {error}") from error
+    print(json.dumps(choice.as_json(), indent=2) if options.json else "\n".join(choice.lines()))
+    return 0 if choice.plan is not None else 1
 
 
 def _status(options: argparse.Namespace, folders: Home) -> int:
@@ -212,6 +243,13 @@ def _parser() -> argparse.ArgumentParser:
     how(starting)
     starting.add_argument("--timeout", type=_positive, default=launch.START_TIMEOUT_S, metavar="SECONDS")
     command("status", _status, "what runs").add_argument("--json", action="store_true")
+    command("hardware", _hardware, "what this machine has").add_argument("--json", action="store_true")
+    plan = command("plan", _plan, "which model of the catalogue suits this machine, and why")
+    plan.add_argument("--model", metavar="MODEL[/VARIANT]", help="this one, if it fits")
+    plan.add_argument("--engine", choices=("mlx", "llama"))
+    plan.add_argument("--ctx", type=int, metavar="TOKENS", help="a context that must fit")
+    plan.add_argument("--machine", type=Path, metavar="FILE", help="another machine's `hardware --json`")
+    plan.add_argument("--json", action="store_true")
     stopping = command("stop", _stop, "end the daemons of this build")
     which(stopping)
     stopping.add_argument("--all", action="store_true", help="those of other builds, too")

@@ -35,11 +35,13 @@ _WHY: dict[LimitedBy, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """What the engine may use of a GPU. `is_shared`: the machine's own memory, as on Apple Silicon."""
+    """What the engine may use of a GPU. `is_shared`: the machine's own memory, as on Apple Silicon.
+    `kind`: metal, cuda, rocm, vulkan, sycl; empty where the engine does not say."""
 
     name: str
     free_bytes: int
     is_shared: bool
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ LAYERS = {
         "generation",
         "memory",
         "hardware",
+        "power",
+        "report",
         "backends.base",
         "line_runs",
         "grammar",

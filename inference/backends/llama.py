@@ -33,7 +33,8 @@ _WHOLE, _RECURRENT_ONLY = 0, 1  # 1: LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 _GGML_F32, _GGML_F16 = 0, 1
 _ALL_LAYERS = 999
 _GPU_KINDS = {"GPU", "iGPU"}  # the second shares the machine's memory
-_USED_DEVICE = re.compile(r"using device \S+ \((?P<name>.*)\) \(.*\) - (?P<mib>\d+) MiB free")
+_USED_DEVICE = re.compile(r"using device (?P<device>\S+) \((?P<name>.*)\) \(.*\) - (?P<mib>\d+) MiB free")
+_KINDS = {"CUDA": "cuda", "ROCm": "rocm", "Vulkan": "vulkan", "SYCL": "sycl", "MTL": "metal", "Metal": "metal"}
 _RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "seed from the clock"
 _MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
 _LOAD_ERRORS_KEPT = 3  # lines of llama.cpp's log in our message
@@ -317,7 +318,9 @@ def gpu_in(lines: Iterable[str], is_shared: bool) -> Gpu | None:
         log.warning("llama.cpp does not say how much of the GPU is free: the processors are used")
         return None
     n_free = sum(int(used["mib"]) for used in found) * MIB
-    return Gpu(", ".join(used["name"] for used in found), n_free, is_shared)
+    kinds = {_KINDS.get(used["device"].rstrip("0123456789"), "") for used in found}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    return Gpu(", ".join(used["name"] for used in found), n_free, is_shared, kind)
 
 
 @contextmanager

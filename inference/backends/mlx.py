@@ -301,7 +301,7 @@ def gpu() -> Gpu | None:
     if not mx.metal.is_available():
         return None
     device = mx.device_info()
-    return Gpu(device["device_name"], device["max_recommended_working_set_size"], is_shared=True)
+    return Gpu(device["device_name"], device["max_recommended_working_set_size"], is_shared=True, kind="metal")
 
 
 def _load(mx: Any, load_model: Any, path: Path, settings: EngineSettings) -> tuple[Any, dict[str, Any]]:

@@ -23,6 +23,7 @@ class Home:
     runtime: Path
     cache: Path
     logs: Path
+    models: Path
 
 
 def home(environ: Mapping[str, str]) -> Home:
@@ -30,11 +31,12 @@ def home(environ: Mapping[str, str]) -> Home:
     root = environ.get("QWEN_LSP_HOME")
     if root:
         base = Path(root).expanduser().absolute()
-        return Home(base / "run", base / "cache", base / "log")
+        return Home(base / "run", base / "cache", base / "log", base / "models")
     state = platformdirs.user_state_path(APP, appauthor=False)
     # Without XDG_RUNTIME_DIR, platformdirs may answer a folder below the shared /tmp, whose parent others can own.
     runtime = platformdirs.user_runtime_path(APP, appauthor=False) if environ.get("XDG_RUNTIME_DIR") else state / "run"
-    return Home(runtime, platformdirs.user_cache_path(APP, appauthor=False), platformdirs.user_log_path(APP, False))
+    cache, logs = platformdirs.user_cache_path(APP, appauthor=False), platformdirs.user_log_path(APP, False)
+    return Home(runtime, cache, logs, platformdirs.user_data_path(APP, appauthor=False) / "models")
 
 
 def make_private(folder: Path, uid: int) -> None:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 EMBEDDED = "embedded"
 _EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+EMBEDDED_GGUF = _EMBEDDED_FOLDER / "model.gguf"  # small enough to ask llama.cpp about GPUs with
 _EMBEDDED_THREADS = 1  # llama.cpp spins while it waits: on a busy machine two threads are many times slower than one
 _EMBEDDED_CTX = 32_768  # it demonstrates; its real limit would only take memory
 _PACKAGES = {"mlx": "mlx mlx-lm" if sys.platform == "darwin" else "'mlx[cpu]' mlx-lm", "llama": "cyllama"}
@@ -90,7 +91,7 @@ def load_planned(files: ModelFiles, n_ctx: int | None, settings: EngineSettings,
         else:
             from inference.backends import llama
 
-            gpu = llama.gpu(_EMBEDDED_FOLDER / "model.gguf")
+            gpu = llama.gpu(EMBEDDED_GGUF)
             needed = sizes.of_gguf(files.path, header, settings)
         if files.is_embedded and n_ctx is None:
             needed = replace(needed, n_ctx=min(needed.n_ctx, _EMBEDDED_CTX))

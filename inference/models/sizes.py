@@ -20,8 +20,8 @@ from inference.models.gguf import Header
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2}
 _NOT_LOADED = ("vision_tower", "model.visual", "mtp.")  # mlx-lm drops these parts
 _F32, _HALF = 4, 2  # bytes
-_PYTHON_BYTES = 128 << 20  # measured: 110 MiB with an engine and nothing loaded
-_VOCABULARY_BYTES = 1536  # per token; measured with as many as the real model has: tokenizer 780, grammar tables 510
+PYTHON_BYTES = 128 << 20  # measured: 110 MiB with an engine and nothing loaded
+VOCABULARY_BYTES = 1536  # per token; measured with as many as the real model has: tokenizer 780, grammar tables 510
 _POSITION_BYTES = 24  # beside each row that llama.cpp writes out: by that the prefix cache counts its rows
 
 
@@ -47,9 +47,9 @@ def of_folder(folder: Path, settings: EngineSettings, has_metal: bool) -> ModelS
         weight_bytes=weights,
         row_bytes=row_bytes,
         snapshot_bytes=(config["num_hidden_layers"] - n_full) * state,
-        work_bytes=_work_bytes(settings, config["vocab_size"], config["hidden_size"]),
+        work_bytes=work_bytes(settings, config["vocab_size"], config["hidden_size"]),
         work_ctx_bytes=per_ctx,
-        process_bytes=_PYTHON_BYTES + config["vocab_size"] * _VOCABULARY_BYTES,
+        process_bytes=PYTHON_BYTES + config["vocab_size"] * VOCABULARY_BYTES,
     )
 
 
@@ -72,9 +72,9 @@ def of_gguf(path: Path, header: Header, settings: EngineSettings) -> ModelSizes:
         weight_bytes=sum(part.stat().st_size for part in _parts(path, own.count("split.count", 1, prefix=""))),
         row_bytes=row_bytes + _POSITION_BYTES,
         snapshot_bytes=(n_layers - n_full) * _state_bytes(own) if is_recurrent else 0,
-        work_bytes=_work_bytes(settings, n_vocab, hidden),
+        work_bytes=work_bytes(settings, n_vocab, hidden),
         work_ctx_bytes=2 * per_cell,  # there are up to two rows per token of context
-        process_bytes=_PYTHON_BYTES + n_vocab * _VOCABULARY_BYTES,
+        process_bytes=PYTHON_BYTES + n_vocab * VOCABULARY_BYTES,
     )
 
 
@@ -117,7 +117,7 @@ def _state_bytes(own: _Metadata) -> int:
     return _F32 * (inner * state + (own.count("ssm.conv_kernel") - 1) * mixed)
 
 
-def _work_bytes(settings: EngineSettings, n_vocab: int, hidden: int) -> int:
+def work_bytes(settings: EngineSettings, n_vocab: int, hidden: int) -> int:
     """Buffers of a pass: llama.cpp keeps room for a whole chunk's logits (measured at the real model's shape, 252 MiB
     for 256 tokens: 242 for logits and 10 for the layers)."""
     return settings.chunk * _F32 * (n_vocab + 8 * hidden)

@@ -355,7 +355,9 @@ def test_an_open_folder_with_files_of_others_is_refused(tmp_path: Path) -> None:
 
 
 def test_home_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert home({"QWEN_LSP_HOME": str(tmp_path)}) == Home(tmp_path / "run", tmp_path / "cache", tmp_path / "log")
+    assert home({"QWEN_LSP_HOME": str(tmp_path)}) == Home(
+        tmp_path / "run", tmp_path / "cache", tmp_path / "log", tmp_path / "models"
+    )
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     if sys.platform == "linux":
@@ -363,7 +365,7 @@ def test_home_follows_the_environment(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_key_tells_daemons_apart(tmp_path: Path) -> None:
-    folders = Home(tmp_path / "run", tmp_path / "cache", tmp_path / "log")
+    folders = Home(tmp_path / "run", tmp_path / "cache", tmp_path / "log", tmp_path / "models")
     variants = [
         places(folders, SCRIPTED, "1", UID),
         places(folders, SCRIPTED, "2", UID),
@@ -379,7 +381,7 @@ def test_a_long_home_has_its_sockets_elsewhere(tmp_path: Path, monkeypatch: pyte
     short = Path("/tmp")
     monkeypatch.setattr("tempfile.tempdir", str(short))
     deep = tmp_path / ("x" * 100)
-    found = places(Home(deep, deep, deep), SCRIPTED, "1", UID)
+    found = places(Home(deep, deep, deep, deep), SCRIPTED, "1", UID)
     assert len(os.fsencode(found.socket)) <= SOCKET_PATH_BYTES
     assert found.socket.parent.parent == short
     assert found.socket.parent.stat().st_mode & 0o777 == 0o700
@@ -398,7 +400,7 @@ def test_the_build_follows_the_code(tmp_path: Path) -> None:
 
 
 def test_records_that_can_not_be_read_are_ignored(tmp_path: Path) -> None:
-    folders = Home(tmp_path, tmp_path, tmp_path)
+    folders = Home(tmp_path, tmp_path, tmp_path, tmp_path)
     record = Record(1, "unix:/x", "llama", "m", None, "b", 5.0)
     write_record(tmp_path / "good.json", record)
     (tmp_path / "torn.json").write_text("{")

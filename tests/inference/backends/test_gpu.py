@@ -21,10 +21,10 @@ VULKAN = (
 
 
 def test_devices_in_llama_cpps_log() -> None:
-    assert llama.gpu_in(["x", CUDA], is_shared=False) == Gpu("NVIDIA GeForce RTX 3090", 23_871 * MIB, False)
+    assert llama.gpu_in(["x", CUDA], is_shared=False) == Gpu("NVIDIA GeForce RTX 3090", 23_871 * MIB, False, "cuda")
     both = llama.gpu_in([CUDA, SECOND], is_shared=False)
-    assert both == Gpu("NVIDIA GeForce RTX 3090, NVIDIA GeForce RTX 3060", 35_771 * MIB, False)
-    assert llama.gpu_in([VULKAN], is_shared=True) == Gpu("AMD Radeon 780M (RADV PHOENIX)", 16_000 * MIB, True)
+    assert both == Gpu("NVIDIA GeForce RTX 3090, NVIDIA GeForce RTX 3060", 35_771 * MIB, False, "cuda")
+    assert llama.gpu_in([VULKAN], is_shared=True) == Gpu("AMD Radeon 780M (RADV PHOENIX)", 16_000 * MIB, True, "vulkan")
 
 
 def test_a_gpu_that_says_nothing_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -77,7 +77,7 @@ class Metal:
 
 def test_what_metal_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlx, "_import_engine", lambda: (Metal(), None))
-    assert mlx.gpu() == Gpu("Apple M4", 11 * GIB, is_shared=True)
+    assert mlx.gpu() == Gpu("Apple M4", 11 * GIB, True, "metal")
 
 
 @pytest.mark.parametrize(("planned", "wired"), [(9 * GIB, 9 * GIB), (12 * GIB, 11 * GIB), (0, 11 * GIB)])
