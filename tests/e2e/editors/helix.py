@@ -33,6 +33,7 @@ class Helix:
     def command(self, line: str) -> None:
         """Run a typable command, from normal mode."""
         self.terminal.keys("Escape")
+        self.terminal.shows(" NOR ")  # what follows an escape at once is a key with Alt
         self.terminal.text(f":{line}")
         self.terminal.keys("Enter")
 
