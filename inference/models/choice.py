@@ -12,12 +12,11 @@ from typing import Any
 from inference import memory
 from inference.backends.base import EngineSettings
 from inference.memory import MemoryPlan, ModelSizes, Refusal
-from inference.models.entries import Catalogue, Model, Shape, Variant
-from inference.models.sizes import PYTHON_BYTES, VOCABULARY_BYTES, work_bytes
+from inference.models.entries import Catalogue, Model, Variant
+from inference.models.sizes import of_entry
 from inference.report import Report
 from inference.runner import CHUNK
 
-_HALF, _F32 = 2, 4  # bytes
 MAX_SEQUENCES = 8
 _DISK_SPARE_BYTES = 2 << 30  # a disk that a download fills to the brim is no use to anybody
 
@@ -104,35 +103,8 @@ def _fits(report: Report, model: Model, variant: Variant, n_ctx: int | None) -> 
 
 def sizes_of(model: Model, variant: Variant) -> ModelSizes:
     """From the published shape, before anything is fetched; the files' headers are asked again when it is loaded."""
-    shape, settings = model.shape, EngineSettings(chunk=CHUNK)
-    # As in `sizes`: MLX has no fused kernel for prefill with heads of 256, llama.cpp needs nothing worth counting.
-    per_ctx = settings.chunk * (2 * shape.num_attention_heads * _HALF + 1) if variant.engine == "mlx" else 0
-    return ModelSizes(
-        n_ctx=model.context,
-        weight_bytes=variant.n_bytes,
-        row_bytes=row_bytes(shape),
-        snapshot_bytes=snapshot_bytes(shape),
-        work_bytes=work_bytes(settings, shape.vocab_size, shape.hidden_size),
-        work_ctx_bytes=per_ctx,
-        process_bytes=PYTHON_BYTES + shape.vocab_size * VOCABULARY_BYTES,
-    )
-
-
-def row_bytes(shape: Shape) -> int:
-    """Keys and values of one token, in half precision, in the layers that attend."""
-    n_layers = shape.num_hidden_layers // shape.full_attention_interval
-    return 2 * n_layers * shape.num_key_value_heads * shape.head_dim * _HALF
-
-
-def snapshot_bytes(shape: Shape) -> int:
-    """One recurrent state, in float32: a square per value head, and the convolution's last inputs."""
-    linear = shape.linear
-    if linear is None:
-        return 0
-    n_layers = shape.num_hidden_layers - shape.num_hidden_layers // shape.full_attention_interval
-    state = linear.num_value_heads * linear.head_dim**2
-    taps = (linear.num_value_heads + 2 * linear.num_key_heads) * linear.head_dim * (linear.conv_kernel - 1)
-    return n_layers * (state + taps) * _F32
+    settings = EngineSettings(chunk=CHUNK)
+    return of_entry(model.shape, model.context, variant.n_bytes, variant.engine, settings)
 
 
 def _notes(report: Report, plan: MemoryPlan) -> tuple[str, ...]:

@@ -7,21 +7,23 @@ engine but by what it stores. The files have passed `checks` or `gguf.check_head
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from inference.backends.base import EngineSettings
+from inference.backends.base import EngineName, EngineSettings
 from inference.errors import ModelBroken
 from inference.memory import ModelSizes
 from inference.models.checks import read_header
+from inference.models.entries import Linear, Shape
 from inference.models.gguf import Header
 
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2}
 _NOT_LOADED = ("vision_tower", "model.visual", "mtp.")  # mlx-lm drops these parts
 _F32, _HALF = 4, 2  # bytes
-PYTHON_BYTES = 128 << 20  # measured: 110 MiB with an engine and nothing loaded
-VOCABULARY_BYTES = 1536  # per token; measured with as many as the real model has: tokenizer 780, grammar tables 510
+_PYTHON_BYTES = 128 << 20  # measured: 110 MiB with an engine and nothing loaded
+_VOCABULARY_BYTES = 1536  # per token; measured with as many as the real model has: tokenizer 780, grammar tables 510
 _POSITION_BYTES = 24  # beside each row that llama.cpp writes out: by that the prefix cache counts its rows
 
 
@@ -35,22 +37,64 @@ def of_folder(folder: Path, settings: EngineSettings, has_metal: bool) -> ModelS
     loaded = {name: kind for name, kind in tensors.items() if not any(part in name for part in _NOT_LOADED)}
     weights = sum(_mlx_bytes(dtype, has_metal) * prod(shape) for dtype, shape in loaded.values())
     item = _HALF if has_metal and not _is_wide(loaded) else _F32
-    n_full = config["num_hidden_layers"] // config["full_attention_interval"]
-    row_bytes = n_full * 2 * config["num_key_value_heads"] * config["head_dim"] * item
-    heads, size = config["linear_num_value_heads"], config["linear_value_head_dim"]
-    mixed = heads * size + 2 * config["linear_num_key_heads"] * config["linear_key_head_dim"]
-    state = heads * size * config["linear_key_head_dim"] * _F32 + (config["linear_conv_kernel_dim"] - 1) * mixed * item
-    # Attention with heads of 256 has no fused kernel for prefill: scores and their softmax lie in memory, with a mask.
-    per_ctx = settings.chunk * (2 * config["num_attention_heads"] * item + 1)
+    return _in_mlx(_shape(config), config["max_position_embeddings"], weights, item, settings)
+
+
+def of_entry(shape: Shape, n_ctx: int, weight_bytes: int, engine: EngineName, settings: EngineSettings) -> ModelSizes:
+    """A model that is not here yet, by what the catalogue says of it; in MLX, as it is where there is Metal."""
+    if engine == "mlx":
+        return _in_mlx(shape, n_ctx, weight_bytes, _HALF, settings)
+    item = _F32 if settings.exact else _HALF
+    row_bytes = _n_full(shape) * 2 * shape.num_key_value_heads * shape.head_dim * item
     return ModelSizes(
-        n_ctx=config["max_position_embeddings"],
-        weight_bytes=weights,
-        row_bytes=row_bytes,
-        snapshot_bytes=(config["num_hidden_layers"] - n_full) * state,
-        work_bytes=work_bytes(settings, config["vocab_size"], config["hidden_size"]),
-        work_ctx_bytes=per_ctx,
-        process_bytes=PYTHON_BYTES + config["vocab_size"] * VOCABULARY_BYTES,
+        n_ctx=n_ctx,
+        weight_bytes=weight_bytes,
+        row_bytes=row_bytes + _POSITION_BYTES,
+        snapshot_bytes=_states(shape, _F32),
+        work_bytes=_work_bytes(settings, shape.vocab_size, shape.hidden_size),
+        work_ctx_bytes=2 * _per_cell(row_bytes, settings),
+        process_bytes=_PYTHON_BYTES + shape.vocab_size * _VOCABULARY_BYTES,
     )
+
+
+def _in_mlx(shape: Shape, n_ctx: int, weight_bytes: int, item: int, settings: EngineSettings) -> ModelSizes:
+    # Attention with heads of 256 has no fused kernel for prefill: scores and their softmax lie in memory, with a mask.
+    per_ctx = settings.chunk * (2 * shape.num_attention_heads * item + 1)
+    return ModelSizes(
+        n_ctx=n_ctx,
+        weight_bytes=weight_bytes,
+        row_bytes=_n_full(shape) * 2 * shape.num_key_value_heads * shape.head_dim * item,
+        snapshot_bytes=_states(shape, item),
+        work_bytes=_work_bytes(settings, shape.vocab_size, shape.hidden_size),
+        work_ctx_bytes=per_ctx,
+        process_bytes=_PYTHON_BYTES + shape.vocab_size * _VOCABULARY_BYTES,
+    )
+
+
+def _shape(config: Mapping[str, Any]) -> Shape:
+    """Of a `config.json` that has passed the checks."""
+    linear = Linear(
+        config["linear_num_value_heads"],
+        config["linear_num_key_heads"],
+        config["linear_value_head_dim"],
+        config["linear_conv_kernel_dim"],
+    )
+    names = [each.name for each in fields(Shape) if each.name not in ("linear", "experts")]
+    return Shape(**{name: config[name] for name in names}, linear=linear, experts=None)
+
+
+def _n_full(shape: Shape) -> int:
+    return shape.num_hidden_layers // shape.full_attention_interval
+
+
+def _states(shape: Shape, item: int) -> int:
+    """The recurrent states of all layers that have one; the convolution's part in the precision of activations."""
+    linear = shape.linear
+    if linear is None:
+        return 0
+    mixed = (linear.num_value_heads + 2 * linear.num_key_heads) * linear.head_dim
+    state = linear.num_value_heads * linear.head_dim**2 * _F32 + (linear.conv_kernel - 1) * mixed * item
+    return (shape.num_hidden_layers - _n_full(shape)) * state
 
 
 def of_gguf(path: Path, header: Header, settings: EngineSettings) -> ModelSizes:
@@ -65,16 +109,14 @@ def of_gguf(path: Path, header: Header, settings: EngineSettings) -> ModelSizes:
     n_vocab = len(header.metadata.get("tokenizer.ggml.tokens", ()))
     item = _F32 if settings.exact else _HALF
     row_bytes = n_full * own.count("attention.head_count_kv", heads) * (key + value) * item
-    # Per row, whoever uses it: the mask in f16; and where rows are in f32, a copy of a half in f16.
-    per_cell = _HALF * (settings.chunk + settings.max_sequences + 1) + (row_bytes // 2 if settings.exact else 0)
     return ModelSizes(
         n_ctx=own.count("context_length"),
         weight_bytes=sum(part.stat().st_size for part in _parts(path, own.count("split.count", 1, prefix=""))),
         row_bytes=row_bytes + _POSITION_BYTES,
         snapshot_bytes=(n_layers - n_full) * _state_bytes(own) if is_recurrent else 0,
-        work_bytes=work_bytes(settings, n_vocab, hidden),
-        work_ctx_bytes=2 * per_cell,  # there are up to two rows per token of context
-        process_bytes=PYTHON_BYTES + n_vocab * VOCABULARY_BYTES,
+        work_bytes=_work_bytes(settings, n_vocab, hidden),
+        work_ctx_bytes=2 * _per_cell(row_bytes, settings),  # there are up to two rows per token of context
+        process_bytes=_PYTHON_BYTES + n_vocab * _VOCABULARY_BYTES,
     )
 
 
@@ -117,10 +159,15 @@ def _state_bytes(own: _Metadata) -> int:
     return _F32 * (inner * state + (own.count("ssm.conv_kernel") - 1) * mixed)
 
 
-def work_bytes(settings: EngineSettings, n_vocab: int, hidden: int) -> int:
+def _work_bytes(settings: EngineSettings, n_vocab: int, hidden: int) -> int:
     """Buffers of a pass: llama.cpp keeps room for a whole chunk's logits (measured at the real model's shape, 252 MiB
     for 256 tokens: 242 for logits and 10 for the layers)."""
     return settings.chunk * _F32 * (n_vocab + 8 * hidden)
+
+
+def _per_cell(row_bytes: int, settings: EngineSettings) -> int:
+    """Per row, whoever uses it: the mask in f16; and where rows are in f32, a copy of a half in f16."""
+    return _HALF * (settings.chunk + settings.max_sequences + 1) + (row_bytes // 2 if settings.exact else 0)
 
 
 def _parts(path: Path, n_parts: int) -> list[Path]:

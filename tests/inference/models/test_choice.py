@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.memory import MIB
-from inference.models.choice import Wishes, choose, row_bytes, snapshot_bytes
+from inference.models.choice import Wishes, choose, sizes_of
 from inference.models.entries import BadCatalogue, load, parse
 from inference.power import Power, of_pmset, power
 from inference.report import from_json
@@ -33,9 +33,9 @@ def test_the_published_figures_of_the_real_model() -> None:
     found = CATALOGUE.find("qwen3.6-35b-a3b/mlx-4bit")
     assert found is not None
     model, variant = found
-    assert row_bytes(model.shape) == 20_480
-    assert round(snapshot_bytes(model.shape) / MIB, 1) == 62.8
     assert variant is not None and round(variant.n_bytes / 2**30, 1) == 18.2
+    sizes = sizes_of(model, variant)
+    assert (sizes.row_bytes, round(sizes.snapshot_bytes / MIB, 1)) == (20_480, 61.4)
     experts = model.shape.expert_parameters * model.shape.num_hidden_layers
     assert experts == 40 * 256 * 3 * 512 * 2048
 
