@@ -127,6 +127,8 @@ def _plan(options: argparse.Namespace, folders: Home) -> int:
 
 def _status(options: argparse.Namespace, folders: Home) -> int:
     found = control.status(folders)
+    if options.web:
+        return _show(found)
     if options.json:
         print(json.dumps([asdict(each) for each in found], indent=2))
         return 0
@@ -137,6 +139,16 @@ def _status(options: argparse.Namespace, folders: Home) -> int:
         print(f"  {each.address}  tokens evaluated {evaluated}, reused {reused}")
         if each.memory is not None:
             print(f"  context {each.memory['n_ctx']} tokens; {each.memory['line']}")
+    if not found:
+        print("no daemon runs")
+    return 0
+
+
+def _show(found: Sequence[control.Status]) -> int:
+    """Each daemon's page as a file of the user's own. No port is opened: a browser can not send a token by itself."""
+    for each in found:
+        path = control.save_page(each)
+        print(f"pid {each.pid}  {'does not answer' if path is None else path.as_uri()}")
     if not found:
         print("no daemon runs")
     return 0
@@ -242,7 +254,9 @@ def _parser() -> argparse.ArgumentParser:
     starting = command("start", _start, "find the daemon or start it; print its address")
     how(starting)
     starting.add_argument("--timeout", type=_positive, default=launch.START_TIMEOUT_S, metavar="SECONDS")
-    command("status", _status, "what runs").add_argument("--json", action="store_true")
+    status = command("status", _status, "what runs")
+    status.add_argument("--json", action="store_true")
+    status.add_argument("--web", action="store_true", help="write each daemon's page to a private file; print where")
     command("hardware", _hardware, "what this machine has").add_argument("--json", action="store_true")
     plan = command("plan", _plan, "which model of the catalogue suits this machine, and why")
     plan.add_argument("--model", metavar="MODEL[/VARIANT]", help="this one, if it fits")

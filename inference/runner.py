@@ -58,6 +58,9 @@ class Held:
     snapshots: int = 0
     engine_rows: int = 0  # memory that the engine has taken for rows
     n_evicted: int = 0
+    n_sequences: int = 0
+    n_tokens: int = 0  # rows, shared ones once
+    n_snapshots: int = 0  # shared ones once
 
 
 class Runner:
@@ -264,8 +267,17 @@ class Runner:
             self.discard(kept)
 
     def held(self) -> Held:
-        rows_bytes = self.cache.n_rows() * self.backend.info.row_bytes
-        return Held(rows_bytes, self.cache.snapshot_bytes(), self.backend.rows_bytes(), self.cache.n_evicted)
+        cache = self.cache
+        n_rows = cache.n_rows()
+        return Held(
+            n_rows * self.backend.info.row_bytes,
+            cache.snapshot_bytes(),
+            self.backend.rows_bytes(),
+            cache.n_evicted,
+            len(cache.kept),
+            n_rows,
+            len({id(stop) for kept in cache.kept for stop in kept.stops.values()}),
+        )
 
 
 def _step(run: Run) -> Step:

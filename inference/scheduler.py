@@ -23,6 +23,7 @@ from inference.backends.base import Backend, ModelInfo, Tokenizer
 from inference.errors import EngineError, ModelBroken, ModelLoading, PromptTooLong, QueueFull, Superseded
 from inference.generation import Chunk, Finish, FinishReason, Job, Priority
 from inference.kept import pack
+from inference.recent import KEPT, Answered, Outcome, answered
 from inference.runner import Held, Run, Runner
 from inference.saved import SavedPrefixes
 from inference.stream import Event, Stream
@@ -31,7 +32,6 @@ from inference.turns import Task, Turns
 log = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "failed", "stopped"]
-Outcome = FinishReason | Literal["superseded", "failed"]
 
 SAVE_PAUSE_S = 2.0  # without a job, before the trunk is written to disk
 MAX_QUEUED = 256  # jobs; beyond that an editor is looping
@@ -51,6 +51,7 @@ class Stats:
     running: int
     preemptions: int
     queue_s: Mapping[Priority, tuple[int, float]]  # jobs that began, seconds they waited in sum
+    recent: tuple[Answered, ...] = ()  # the last jobs that ended, oldest first
 
     @property
     def cache_bytes(self) -> int:
@@ -83,6 +84,7 @@ class Scheduler:
         self._counts: Counter[str] = Counter()
         self._jobs: Counter[tuple[Priority, Outcome]] = Counter()
         self._queue_s: dict[Priority, tuple[int, float]] = {}
+        self._recent: tuple[Answered, ...] = ()  # replaced as a whole: the event loop reads it
         self._held = Held()
 
     # --- asked from the event loop ------------------------------------------------------------------------------
@@ -140,6 +142,7 @@ class Scheduler:
             running=running,
             preemptions=self._turns.n_preemptions,
             queue_s=dict(self._queue_s),
+            recent=self._recent,
         )
 
     def stop(self) -> None:
@@ -264,7 +267,8 @@ class Scheduler:
             self._counts["reused"] += task.run.n_cached
             self._counts["hits"] += task.run.n_cached > 0
             n, waited_s = self._queue_s.get(task.job.priority, (0, 0.0))
-            self._queue_s[task.job.priority] = n + 1, waited_s + self._clock() - task.arrived
+            task.began = self._clock()
+            self._queue_s[task.job.priority] = n + 1, waited_s + task.began - task.arrived
         return task.begun
 
     def _say(self, runner: Runner, task: Task, drawn: tuple[int, ...]) -> None:
@@ -274,6 +278,7 @@ class Scheduler:
         said = tuple(takewhile(lambda token: token not in end_ids, drawn))
         run.answer += said
         if said:
+            task.first_said = self._clock() if task.first_said is None else task.first_said
             task.stream.send(Chunk(said, run.usage))
         if len(said) < len(drawn):
             self._finish(runner, task, "stop")
@@ -300,6 +305,7 @@ class Scheduler:
         self._turns.leave(task)
         self._n_left += 1
         self._jobs[task.job.priority, outcome] += 1
+        self._recent = (*self._recent, answered(task, outcome, self._clock()))[-KEPT:]
         self._held = runner.held()
         self._pause_s = SAVE_PAUSE_S
         task.stream.send(last)

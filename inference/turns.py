@@ -23,6 +23,8 @@ class Task:
     cancelled: threading.Event
     arrived: float
     begun: bool = False
+    began: float | None = None  # when, as `arrived`
+    first_said: float | None = None  # when its first token was passed on
     blocked: bool = False  # no room; wait until another job ends
 
     @property

@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("eval", help="how good are suggestions on this repository's own code?")
     add_options(evaluate)
     status = commands.add_parser("status", help="show the engine that the windows share, and why they are silent")
+    status.add_argument("--web", action="store_true", help="as a page: write it to a private file and print where")
     stats = commands.add_parser("stats", help="show what became of suggestions, in counts and percentiles")
     commands.add_parser("stop", help="stop that engine")
     for command in (demo, doctor, index, context, trust, refactor, evaluate, status, stats):
@@ -287,6 +288,8 @@ def _context(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from qwen_lsp import windows
 
+    if options.web:
+        return 1 if _daemon("status", ["--web"]) is None else 0
     said = _daemon("status", ["--json"] if options.json else [], keep=options.json)
     shown = windows.read(windows.windows_folder())
     if said is None:

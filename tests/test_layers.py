@@ -49,6 +49,7 @@ LAYERS = {
         "stream",
         "runner",
         "turns",
+        "recent",
         "scheduler",
         "models.checks",
         "backends",

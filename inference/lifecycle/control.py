@@ -1,5 +1,6 @@
 """What runs in this home, and how to end it. Knows the daemons by their records, their locks and /health."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 from inference.lifecycle.home import Home, Refused
 from inference.lifecycle.places import FileLock, Record, records
-from inference.lifecycle.probe import counters, health
+from inference.lifecycle.probe import counters, fetch, health
 
 TERM_S = 5.0  # then SIGKILL
 KILL_S = 5.0
@@ -46,6 +47,24 @@ def status(home: Home) -> list[Status]:
 def stop(home: Home, wanted: list[Record]) -> list[Record]:
     """End these daemons and clear away what dead ones left; those that were alive."""
     return [record for path, record in records(home) if record in wanted and _stop(path, record)]
+
+
+def save_page(found: Status) -> Path | None:
+    """A daemon's status page, in a file beside its socket, in a folder that is private; None: it does not answer."""
+    socket = Path(found.address.removeprefix("unix:"))
+    try:
+        page = fetch(socket, "/status")
+    except (OSError, http.client.HTTPException):
+        return None
+    path = _page(socket)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(page)
+    return path
+
+
+def _page(socket: Path) -> Path:
+    return socket.with_suffix(".html")
 
 
 def _status(record: Record) -> Status | None:
@@ -97,6 +116,7 @@ def freed(lock: FileLock, patience_s: float) -> bool:
 def _clear(path: Path, record: Record, lock: FileLock) -> None:
     """Holding the lock, nobody serves: what lies there is stale."""
     record.socket.unlink(missing_ok=True)
+    _page(record.socket).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     lock.release()
 

@@ -22,6 +22,7 @@ from inference.lifecycle.peer import guarded_protocol
 from inference.lifecycle.places import FileLock, Identity, Places, Record, write_record
 from inference.scheduler import Scheduler
 from inference.server.app import About, make_app
+from inference.server.host import OwnHost
 from inference.server.token import TokenRequired
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Daemon:
         self._watch = Watch(idle_exit_s, time.monotonic())
         self._server = _Server(
             uvicorn.Config(
-                app if tcp is None else TokenRequired(app, tcp.token),
+                app if tcp is None else OwnHost(TokenRequired(app, tcp.token)),
                 http=guarded_protocol(os.getuid()),
                 proxy_headers=False,  # nobody stands between: an address is what the system says
                 loop="asyncio",

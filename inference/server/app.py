@@ -25,7 +25,7 @@ from inference.errors import BodyTooLarge, EngineError, ModelLoading, UnknownMod
 from inference.generation import Constraint, Job
 from inference.grammar import Compiler, Grammar
 from inference.scheduler import Scheduler
-from inference.server import generate
+from inference.server import generate, status_page
 from inference.text_stream import text_of
 from inference.wire import answers, requests
 from inference.wire.answers import Envelope
@@ -97,6 +97,7 @@ def make_app(scheduler: Scheduler, about: About) -> Callable[[Scope, Receive, Se
         routes=[
             route("/health", health, "GET"),
             Route("/metrics", show_metrics, methods=["GET"]),
+            route("/status", status, "GET"),
             route("/v1/models", models, "GET"),
             route("/v1/completions", completions, "POST"),
             route("/v1/chat/completions", chat_completions, "POST"),
@@ -125,6 +126,15 @@ async def health(request: Request, service: Service) -> Response:
         if plan is not None:
             body["memory"] = asdict(plan)
     return JSONResponse(body, status_code=200 if state == "ready" else 503)
+
+
+async def status(request: Request, service: Service) -> Response:
+    """The page for people; also of a daemon that loads or has failed."""
+    scheduler, about = service.scheduler, service.about
+    with suppress(EngineError):  # not loaded yet
+        return status_page.page(about.model, scheduler.state, None, scheduler.backend_info, scheduler.stats())
+    reason = None if scheduler.failure is None else scheduler.failure.message
+    return status_page.page(about.model, scheduler.state, reason, None, scheduler.stats())
 
 
 async def models(request: Request, service: Service) -> Response:

@@ -188,9 +188,11 @@ def test_status_runs_the_daemons_own_command(code: int, expected: int, monkeypat
 
     monkeypatch.setattr(subprocess, "run", run)
     assert cli.main(["status", "--json"]) == expected
+    assert cli.main(["status", "--web"]) == expected
     assert cli.main(["stop"]) == expected
     assert seen == [
         [sys.executable, "-P", "-m", "inference", "status", "--json"],
+        [sys.executable, "-P", "-m", "inference", "status", "--web"],
         [sys.executable, "-P", "-m", "inference", "stop"],
     ]
 
