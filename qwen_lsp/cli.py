@@ -168,7 +168,8 @@ def _doctor(options: argparse.Namespace) -> int:
         if not options.json:
             print(outcome.line(), flush=True)
     if options.json:
-        print(json.dumps({"ok": all(o.ok for o in outcomes), "checks": [o.as_json() for o in outcomes]}, indent=2))
+        told = {"ok": all(o.ok for o in outcomes), "checks": [o.as_json() for o in outcomes]}
+        print(json.dumps({**told, "machine": doctor.machine()}, indent=2))
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 

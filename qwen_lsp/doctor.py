@@ -5,7 +5,9 @@ whether it works is asked of the daemon.
 """
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from typing import Any
 
 import platformdirs
 
+from qwen_lsp import windows
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import QwenError
 from qwen_lsp.features.complete import complete
@@ -33,6 +36,7 @@ PACKAGES = ("pygls", "lsprotocol", "httpx", "platformdirs", "tree_sitter", "infe
 ENGINES = ("mlx_lm", "cyllama")
 SAMPLE = "def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    return "
 MAX_FILE_BYTES = 1_000_000
+MACHINE_S = 30.0  # an engine is imported and its GPUs are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,9 @@ def checks(file: Path | None) -> tuple[Check, ...]:
         Check("settings", _settings, f"edit {user_file()}"),
         Check("folder", _folder, "make the folder writable, or set QWEN_LSP_HOME to one that is"),
         Check("embedded model", _embedded_model, install),
+        Check("model", _model, "name a folder of safetensors or a .gguf file that is there, or remove `model`"),
+        Check("machine", _machine, "run `python -m inference hardware` and read what it says"),
+        Check("windows", _windows, "remove that folder: it holds nothing that is needed"),
         Check("engine", _engine, "run `python -m inference start` and read what it says"),
         Check("completion", partial(_completion, file), "run `qwen-lsp status`; `qwen-lsp stop` starts afresh"),
     )
@@ -145,6 +152,45 @@ def _embedded_model() -> str:
     if {path.suffix for path in weights} != {".safetensors", ".gguf"}:
         raise Failed("its weights are not in the package")
     return ", ".join(f"{path.name} {path.stat().st_size / 2**20:.1f} MiB" for path in weights)
+
+
+def _model() -> str:
+    """What the settings name. Names without a slash are the engine's own: it says itself what it does not know."""
+    name = _user_settings().model
+    if name is None or (os.sep not in name and not name.endswith(".gguf")):
+        return name or "the engine's default"
+    path = Path(name).expanduser()
+    files = [path] if path.is_file() else [*path.glob("*.safetensors"), *path.glob("*.gguf")]
+    if not files:
+        raise Failed(f"{path} is not there" if not path.exists() else f"{path} holds no .safetensors and no .gguf")
+    return f"{path}, {sum(each.stat().st_size for each in files) / 2**30:.1f} GiB"
+
+
+def _machine() -> str:
+    found = machine()
+    if found is None:
+        raise Failed("the engine's package could not look at this machine")
+    gpu, power = found["gpu"], found["power"]["source"]
+    name = f"{gpu['name']}, {gpu['free_bytes'] / 2**30:.1f} GiB to use" if gpu else "none"
+    return f"{found['n_cores']} cores, {found['total_bytes'] / 2**30:.1f} GiB of memory, GPU: {name}, power: {power}"
+
+
+def machine() -> dict[str, Any] | None:
+    """The report of `python -m inference hardware`, another package's on purpose; None where it fails."""
+    command = [sys.executable, "-P", "-m", "inference", "hardware", "--json"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MACHINE_S, check=False)
+        found = json.loads(done.stdout) if done.returncode == 0 else None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _windows() -> str:
+    """Which editors are there now; a window that closed leaves nothing behind."""
+    found = windows.read(windows.windows_folder())
+    states = ", ".join(f"{each.get('pid')} ({each.get('state')})" for each in found)
+    return states or "no editor's window is open"
 
 
 def _engine() -> str:
