@@ -22,9 +22,9 @@ IN_HOST = (
     "what is typed goes on with the suggestion",
     "a code action is listed, and applied",
     "an edit made for an older version is refused",
-    "a file with emoji and CRLF keeps both",
     "a daemon that is killed comes back",
     "a server that is killed comes back",
+    "a file with emoji and CRLF keeps both",
     "settings reach the server when they change, and only those that were set",
     "without a server there is an offer, not silence",
 )
