@@ -26,8 +26,10 @@ from inference.lifecycle.places import Identity, Places, build, places, records,
 from inference.memory import size
 from inference.models.catalogue import EMBEDDED, default_engine, load_planned, resolve
 from inference.models.checksum import checksum
+from inference.power import power
 from inference.runner import CHUNK
 from inference.saved import SavedPrefixes
+from inference.thrift import Thrift
 
 if TYPE_CHECKING:
     from inference.lifecycle.daemon import Tcp
@@ -63,7 +65,11 @@ def _serve(options: argparse.Namespace, folders: Home) -> int:
     os.umask(0o077)  # what it writes holds the user's text as token ids
     identity = _identity(options)
     about = About(identity.model, identity.engine, os.getpid(), build(), version())
-    scheduler = Scheduler(lambda: _backend(identity), saved=lambda info: _saved(identity, info, folders))
+    scheduler = Scheduler(
+        lambda: _backend(identity),
+        saved=lambda info: _saved(identity, info, folders),
+        spares=Thrift(power, time.monotonic),
+    )
     code = serve(_places(folders, identity), identity, about, scheduler, options.idle_exit, _tcp(options))
     logging.shutdown()
     sys.stdout.flush()

@@ -20,6 +20,7 @@ from inference.kept import ID_BYTES, Kept, pack
 from inference.prefix_cache import Eviction, Match, PrefixCache
 from inference.saved import SavedPrefixes
 from inference.speculate import MAX_DRAFT, Drafter
+from inference.thrift import SPARING_DRAFT, never
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Runner:
         backend: Backend,
         clock: Callable[[], float] = time.perf_counter,
         saved: SavedPrefixes | None = None,
+        spares: Callable[[], bool] = never,
     ) -> None:
         info = backend.info
         if info.n_cells < info.n_ctx:
@@ -81,6 +83,7 @@ class Runner:
         self._gates = {True: Gate(), False: Gate()}  # copying jobs must not pay for the guesses of others
         self._clock = clock
         self._saved = saved
+        self._spares = spares
         self.cache = PrefixCache(
             max_rows=info.n_cells,
             max_sequences=info.max_sequences,
@@ -236,7 +239,7 @@ class Runner:
         if run.draft is None:
             room = run.job.max_tokens - len(run.answer) - 1
             begun = self._clock()
-            run.draft = drafter.draft(self._gate(run).limit(min(room, MAX_DRAFT)))
+            run.draft = drafter.draft(self._gate(run).limit(min(room, SPARING_DRAFT if self._spares() else MAX_DRAFT)))
             run.looked_s = self._clock() - begun
         return run.draft
 

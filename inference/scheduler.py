@@ -27,6 +27,7 @@ from inference.recent import KEPT, Answered, Outcome, answered
 from inference.runner import Held, Run, Runner
 from inference.saved import SavedPrefixes
 from inference.stream import Event, Stream
+from inference.thrift import never
 from inference.turns import Task, Turns
 
 log = logging.getLogger(__name__)
@@ -66,9 +67,11 @@ class Scheduler:
         load: Callable[[], Backend],
         clock: Callable[[], float] = time.monotonic,
         saved: Callable[[ModelInfo], SavedPrefixes | None] = lambda info: None,
+        spares: Callable[[], bool] = never,
     ) -> None:
         self._load = load
         self._open_saved = saved
+        self._spares = spares  # the battery: asked on the owner's thread only
         self._writer: threading.Thread | None = None
         self._pause_s: float | None = None  # until what is held is saved, if nothing comes; None: nothing new is held
         self._clock = clock
@@ -182,7 +185,7 @@ class Scheduler:
     def _loaded(self) -> Runner | None:
         try:
             backend = self._load()
-            return Runner(backend, self._clock, self._open_saved(backend.info))
+            return Runner(backend, self._clock, self._open_saved(backend.info), self._spares)
         except EngineError as error:
             self._failure = error
         except Exception as error:  # what an engine raises has no common type
@@ -226,6 +229,8 @@ class Scheduler:
         for older in self._turns.replaced_by(task):
             self._end(runner, older, "superseded", Superseded("a newer request took this one's place"))
         self._turns.tasks.append(task)
+        if task.job.priority is Priority.WARMUP and task.job.max_tokens == 0 and self._spares():
+            self._finish(runner, task, "length")  # who types will pay for the prompt; who reads on, for nothing
 
     def _sweep(self, runner: Runner) -> None:
         """End the jobs that nobody listens to any more."""

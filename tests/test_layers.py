@@ -36,6 +36,7 @@ LAYERS = {
         "memory",
         "hardware",
         "power",
+        "thrift",
         "report",
         "backends.base",
         "line_runs",
