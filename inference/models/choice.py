@@ -1,8 +1,8 @@
 """(machine, catalogue, wishes) -> which model in which quantisation, with the arithmetic; or a reasoned no. Pure.
 
 The catalogue's order is the order of preference. What does not fit is said with its sum, so that a person sees by how
-much. A GPU of its own that is too small for the weights falls back to the processors: keeping only experts beside it
-is what llama.cpp could do and this daemon does not yet, which the plan says.
+much. A GPU of its own that is too small for the weights falls back to the processors: `offload` says what keeping
+experts beside it would take, which this daemon does not do.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from typing import Any
 
 from inference import memory
 from inference.backends.base import EngineSettings
-from inference.memory import MemoryPlan, ModelSizes, Refusal
+from inference.memory import MemoryPlan, ModelSizes, Refusal, size
 from inference.models.entries import Catalogue, Model, Variant
+from inference.models.offload import Offload, offload
 from inference.models.sizes import of_entry
 from inference.report import Report
 from inference.runner import CHUNK
@@ -76,7 +77,9 @@ def choose(report: Report, catalogue: Catalogue, wishes: Wishes | None = None) -
         found = _fits(report, model, variant, wishes.n_ctx)
         if isinstance(found, MemoryPlan):
             tried.append(Tried(model.name, variant.name, ""))
-            notes = _notes(report, found)
+            notes = _notes(
+                report, found, offload(report.machine, model, sizes_of(model, variant), wishes.n_ctx, MAX_SEQUENCES)
+            )
             return Choice(model.name, variant.name, engine, variant.n_bytes, variant.trust, found, tuple(tried), notes)
         tried.append(Tried(model.name, variant.name, found))
     return Choice(None, None, engine, 0, "", None, tuple(tried), report.notes)
@@ -107,13 +110,16 @@ def sizes_of(model: Model, variant: Variant) -> ModelSizes:
     return of_entry(model.shape, model.context, variant.n_bytes, variant.engine, settings)
 
 
-def _notes(report: Report, plan: MemoryPlan) -> tuple[str, ...]:
+def _notes(report: Report, plan: MemoryPlan, beside: Offload | None) -> tuple[str, ...]:
     found = list(report.notes)
     if report.gpu is not None and not plan.on_gpu:
-        found.append(
-            f"{report.gpu.name} is too small for it: the processors run it. llama.cpp could keep the experts beside "
-            "such a GPU; this daemon does not do that yet"
-        )
+        found.append(f"{report.gpu.name} is too small for it: the processors run it")
+        if beside is not None:
+            found.append(
+                f"with the experts of {beside.n_layers} of {beside.of_layers} layers, {size(beside.moved_bytes)}, in "
+                f"the machine's memory the GPU would hold the rest ({beside.plan.line}): not supported by this daemon, "
+                f"a llama-server of yours can: --n-cpu-moe {beside.n_layers}"
+            )
     if report.power.source == "battery":
         found.append("on battery")
     return tuple(found)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from inference.memory import MIB
-from inference.models.choice import Wishes, choose, sizes_of
+from inference.models.choice import MAX_SEQUENCES, Wishes, choose, sizes_of
 from inference.models.entries import BadCatalogue, load, parse
+from inference.models.offload import offload
 from inference.power import Power, of_pmset, power
 from inference.report import from_json
 from tests.golden import check_golden
@@ -111,5 +112,27 @@ def test_power_is_read_where_the_system_says_it(tmp_path: Path) -> None:
 def test_a_gpu_that_is_too_small_is_said() -> None:
     notes = choose(MACHINES["PC 32 GB, 8 GB CUDA"], CATALOGUE).notes
     assert any("too small" in note for note in notes)
+    assert any("--n-cpu-moe" in note and "not supported by this daemon" in note for note in notes)
     on_battery = replace(mac(64), power=Power("battery", 50))
     assert "on battery" in choose(on_battery, CATALOGUE).notes
+
+
+@pytest.mark.parametrize(("vram", "n_layers"), [(8, 32), (12, 23), (16, 14)])
+def test_experts_beside_a_small_gpu(vram: int, n_layers: int) -> None:
+    """As few as the GPU needs: the sum is in the golden file."""
+    found = CATALOGUE.find("qwen3.6-35b-a3b/gguf-q4_k_m")
+    assert found is not None
+    model, variant = found
+    assert variant is not None
+    beside = offload(pc(64, vram).machine, model, sizes_of(model, variant), None, MAX_SEQUENCES)
+    assert beside is not None and beside.plan.on_gpu
+    assert beside.n_layers == n_layers
+    assert beside.moved_bytes + beside.plan.weight_bytes == variant.n_bytes
+
+
+def test_nothing_is_moved_where_nothing_can_be() -> None:
+    dense, moe = CATALOGUE.find("qwen2.5-coder-7b"), CATALOGUE.find("qwen3.6-35b-a3b")
+    assert dense is not None and moe is not None
+    for report, model in ((pc(64, 8), dense[0]), (pc(64), moe[0]), (mac(64), moe[0]), (pc(16, 8), moe[0])):
+        sizes = sizes_of(model, model.variants[-1])
+        assert offload(report.machine, model, sizes, None, MAX_SEQUENCES) is None
