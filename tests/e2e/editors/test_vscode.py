@@ -60,3 +60,10 @@ def test_what_was_said_is_the_protocol(in_host: dict[str, Outcome], code: Code) 
     assert initialize["params"]["capabilities"]["experimental"]["qwen"] == {"refresh": True, "markdown": True}
     changes = [each for one in sessions for each in one.sent("editor", "workspace/didChangeConfiguration")]
     assert {"qwen": {"completion.contextTokens": 0}} in [each["params"]["settings"] for each in changes]
+
+
+def test_in_the_window(code: Code) -> None:
+    """By keyboard, as far as it can be seen; the picture is kept beside the run."""
+    [outcome] = code.in_page("steps.mjs", timeout_s=120).values()
+    assert outcome.error == ""
+    assert (code.scratch / "ghost-text.png").stat().st_size > 10_000
