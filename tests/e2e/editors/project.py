@@ -78,9 +78,9 @@ def scripted(path: Path) -> Path:
     """The scripted engine's answers, for `model`; the first row that fits the prompt answers."""
     rows: list[dict[str, object]] = [
         *refactor(),
-        {"when": [NOTHING_TYPED], "say": ""},
-        {"when": [PRICE_TYPED], "say": PRICE},
-        {"when": [TOTAL_TYPED], "say": TOTAL},
+        {"near": [NOTHING_TYPED], "say": ""},
+        {"near": [PRICE_TYPED], "say": PRICE},
+        {"near": [TOTAL_TYPED], "say": TOTAL},
         {"when": ["def is_empty(self):"], "say": IS_EMPTY},
     ]
     path.write_text(json.dumps(rows), "utf-8")

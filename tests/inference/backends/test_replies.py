@@ -67,3 +67,10 @@ def test_what_is_no_list_of_answers_is_refused(tmp_path: Path, text: str) -> Non
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelBroken, match="FileNotFoundError"):
         read(tmp_path / "none.json")
+
+
+def test_near_is_at_the_end_of_the_prompt(tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps([{"near": ["def f"], "say": "one"}, {"when": ["def f"], "say": "two"}]))
+    assert Told(path).reply("def f():\n").say == "one"
+    assert Told(path).reply("def f():\n" + " " * 500).say == "two"
