@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tree_sitter import Point, Tree
 
 from qwen_lsp.index.grammars import encode, parse
+from qwen_lsp.text.common import common_head, common_tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,9 @@ def reparsed(old: Parsed, text: str) -> Parsed:
     data = encode(text)
     if data == old.data:
         return old
-    start = _common_prefix(old.data, data)
+    start = common_head(old.data, data)
     shorter = min(len(old.data), len(data))
-    tail = _common_suffix(old.data, data, shorter - start)
+    tail = common_tail(old.data, data, shorter - start)
     return replaced(old, start, len(old.data) - tail, data[start : len(data) - tail])
 
 
@@ -51,26 +52,3 @@ def replaced(old: Parsed, start: int, end: int, insert: bytes) -> Parsed:
 
 def _point(data: bytes, offset: int) -> Point:
     return Point(data.count(b"\n", 0, offset), offset - (data.rfind(b"\n", 0, offset) + 1))
-
-
-def _common_prefix(one: bytes, other: bytes) -> int:
-    """By halves, so that the comparing is done in few and long steps."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _common_suffix(one: bytes, other: bytes, longest: int) -> int:
-    low, high = 0, longest
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[len(one) - middle : len(one) - low] == other[len(other) - middle : len(other) - low]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

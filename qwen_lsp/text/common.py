@@ -1,8 +1,8 @@
 """What two texts begin and end with. Pure, and quick on long texts that differ little."""
 
 
-def common_head(one: str, other: str) -> int:
-    """How many characters both begin with; a binary search over comparisons of slices."""
+def common_head[S: (str, bytes)](one: S, other: S) -> int:
+    """How many characters, or bytes, both begin with; a binary search over comparisons of slices."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -13,8 +13,8 @@ def common_head(one: str, other: str) -> int:
     return low
 
 
-def common_tail(one: str, other: str, most: int) -> int:
-    """How many characters, up to `most`, both end with."""
+def common_tail[S: (str, bytes)](one: S, other: S, most: int) -> int:
+    """How many characters, or bytes, up to `most`, both end with."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
