@@ -79,7 +79,16 @@ _URL_PASSWORD = re.compile(rb"://[^\s/:@\"'`<>]{0,64}:(?P<value>[^\s/@\"'`<>${}]
 
 
 def masked(text: str) -> str:
-    """`text`, of the same length, with a star for each character of a credential; itself where there is none."""
+    """`text`, of the same length, with a star for each character of a credential; itself where there is none.
+
+    Stars can make what stands beside them look like one: it is looked again until nothing is found.
+    """
+    while (shown := _masked_once(text)) is not text:
+        text = shown
+    return text
+
+
+def _masked_once(text: str) -> str:
     data = text.encode("utf-8", "surrogatepass")
     spans = sorted(_spans(data))
     if not spans:
@@ -91,7 +100,8 @@ def masked(text: str) -> str:
             hidden = data[start:end].decode("utf-8", "surrogatepass")
             pieces += [data[done:start], STAR.encode() * len(hidden)]
             done = end
-    return b"".join((*pieces, data[done:])).decode("utf-8", "surrogatepass")
+    shown = b"".join((*pieces, data[done:])).decode("utf-8", "surrogatepass")
+    return text if shown == text else shown
 
 
 def masked_since(text: str, before: str, before_masked: str) -> str:

@@ -6,7 +6,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qwen_lsp.text.document import Change, changed, opened
@@ -198,6 +198,7 @@ TEXTS = st.lists(PARTS, max_size=24).map("".join)
 
 
 @given(TEXTS | st.text())
+@example("-----BEGIN PRIVATE KEY-----\nsecret=secret=ghp_")
 def test_masking_moves_nothing_and_is_done_once(text: str) -> None:
     shown = masked(text)
     assert len(shown) == len(text)
