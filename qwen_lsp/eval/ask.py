@@ -6,14 +6,13 @@ other file is. Answers of the baseline go through the same trimming and the same
 
 import time
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwen_lsp.context.candidates import Memo
 from qwen_lsp.context.pack import Item
 from qwen_lsp.context.retrieve import Workspace, packed, ranking
-from qwen_lsp.engine.client import Engine, Piece, Request, Usage
+from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.errors import EngineBusy, EngineLoading
 from qwen_lsp.eval import llama_vim
 from qwen_lsp.eval.holes import Hole
@@ -21,6 +20,7 @@ from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import score
 from qwen_lsp.features.complete import Manner, Nothing, complete
 from qwen_lsp.features.ledger import compacted, turned
+from qwen_lsp.features.refactor.ask import ask as whole_answer
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.snapshot import Index
@@ -117,19 +117,13 @@ async def _baseline(hole: Hole, cursor: Cursor, engine: Engine, settings: Settin
     recent = [(each.path, each.after) for each in hole.earlier]
     asked = llama_vim.prompt(hole.path, hole.before, hole.after, recent)
     request = Request(asked, settings.completion_max_tokens, "action")
-    answer, usage = "", Usage(0, None, 0, None, 0.0)
-    async with aclosing(engine.generate(request)) as items:
-        async for item in items:
-            if isinstance(item, Piece):
-                answer += item.text
-            else:
-                usage = item
-    trimmed = finish(place(hole.before, hole.after), answer)
+    answer = await whole_answer(engine, request)
+    trimmed = finish(place(hole.before, hole.after), answer.text)
     if not trimmed.text:
-        return "", trimmed.reason, usage
+        return "", trimmed.reason, answer.usage
     document = cursor.document
     kept = sound(around(document.language_id, document.text, cursor.offset, cursor.offset), trimmed.text)
-    return kept, "" if kept else "the suggestion would add a syntax error", usage
+    return kept, "" if kept else "the suggestion would add a syntax error", answer.usage
 
 
 def _scored(hole: Hole, variant: Variant, said: str, reason: str, usage: Usage | None, ms: float) -> Answer:

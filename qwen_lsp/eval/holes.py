@@ -15,7 +15,7 @@ from qwen_lsp.index.grammars import encode
 from qwen_lsp.index.languages import Language, language_of
 from qwen_lsp.index.rules import bytes_rule, data_rule, file_rule
 from qwen_lsp.index.symbols import extract
-from qwen_lsp.prompt.hunks import Hunk, patched
+from qwen_lsp.prompt.hunks import Hunk, lines, patched
 
 Kind = Literal["line", "lines", "block", "hunk"]
 KINDS: tuple[Kind, ...] = ("line", "lines", "block", "hunk")
@@ -123,10 +123,10 @@ def _lines_cuts(hunk: Hunk, rng: random.Random) -> Iterator[_Cut]:
     number = 0
     while number + LINES[0] <= len(hunk.new):
         n_lines = min(rng.randint(*LINES), len(hunk.new) - number)
-        lines = hunk.new[number : number + n_lines]
-        if all(line.strip() for line in (lines[0], lines[-1])):
-            indent = _indent(lines[0])
-            yield _Cut(number, indent, "".join(lines)[indent:].rstrip("\n"))
+        run = hunk.new[number : number + n_lines]
+        if all(line.strip() for line in (run[0], run[-1])):
+            indent = _indent(run[0])
+            yield _Cut(number, indent, "".join(run)[indent:].rstrip("\n"))
         number += n_lines
 
 
@@ -144,7 +144,7 @@ def _block_cuts(change: Change, hunk: Hunk) -> Iterator[_Cut]:
         return
     language = language_of(change.path)
     assert language is not None  # `counts` asked
-    first = sum(map(len, _lines(change.after)[: hunk.at]))
+    first = sum(map(len, lines(change.after)[: hunk.at]))
     new = "".join(hunk.new)
     for each in extract(encode(change.after), language).definitions:
         if each.kind not in ("function", "method") or each.body_start is None:
@@ -177,7 +177,7 @@ def _around(before: str, done: Sequence[Hunk], hunk: Hunk, cut: _Cut) -> tuple[s
     """
     line = hunk.new[cut.n_lines]
     head = "".join(hunk.new[: cut.n_lines]) + line[: cut.column]
-    rows = _lines(before)
+    rows = lines(before)
     above = patched("".join(rows[: hunk.line]), done)
     below = "".join(rows[hunk.line + len(hunk.old) :])
     closing = cut.closing if line.endswith("\n") else cut.closing.rstrip("\n")
@@ -186,9 +186,3 @@ def _around(before: str, done: Sequence[Hunk], hunk: Hunk, cut: _Cut) -> tuple[s
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
-
-
-def _lines(text: str) -> list[str]:
-    rows = text.split("\n")
-    last = rows.pop()
-    return [*(row + "\n" for row in rows), *([last] if last else [])]

@@ -48,7 +48,7 @@ class Made:
 
 def asked_by(action: Action, place: Workspace, document: Document) -> Asked:
     """An action's instruction, and how far it reaches."""
-    path = _path(place, document)
+    path = place.path_of(document)
     around = Asked(action.instruction, path, action.start, action.end, cut=action.cut)
     if action.id.startswith("tests:"):
         tests = place_of_tests(path, document.language_id)
@@ -56,10 +56,6 @@ def asked_by(action: Action, place: Workspace, document: Document) -> Asked:
         plan = Plan({tests: ()}) if exists else Plan({}, (tests,))
         return replace(around, plan=plan, scope=(tests,))
     return around if action.across else replace(around, scope=(path,), plan=Plan({path: ()}))
-
-
-def _path(place: Workspace, document: Document) -> str:
-    return next((path for path, each in place.documents.items() if each.uri == document.uri), "")
 
 
 async def workspace_of(session: Session, document: Document) -> Workspace:

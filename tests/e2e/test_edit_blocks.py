@@ -54,7 +54,7 @@ async def engine(daemons: Daemons) -> AsyncIterator[LocalEngine]:
 
 async def test_every_block_that_is_sampled_applies(engine: LocalEngine) -> None:
     n_blocks = 0
-    about = wording.task("Rename what is not clear. 🧺", None, ())
+    about = wording.task("Rename what is not clear. 🧺", None)
     for path, language_id, text in FILES:
         request, target = request_for(Job(path, text, language_id), text, "", about, "", None)
         assert request.grammar is not None and target is not None

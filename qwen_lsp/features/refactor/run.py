@@ -6,7 +6,7 @@ rounds -> EditSet. Writes nothing. Cancelling leaves nothing behind: all is valu
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.features.fill import Nothing
@@ -23,6 +23,7 @@ from qwen_lsp.features.refactor.values import (
     Verdict,
     Verify,
     Violation,
+    new_texts,
     silent,
 )
 from qwen_lsp.features.refactor.workspace import Refused, Source, Workspace
@@ -75,7 +76,6 @@ class _State:
     usage: Usage
     texts: dict[str, str]
     n_rounds: int = 0
-    notes: list[str] = field(default_factory=list)
 
     def changes(self) -> tuple[FileChange, ...]:
         """What is different now, by the plan's order."""
@@ -123,7 +123,7 @@ async def _write_all(
     state: _State, engine: Engine, progress: Progress, n_ctx: int | None, troubles: Mapping[str, str]
 ) -> str:
     """Have each file of `troubles` written, with what was wrong with it before; the reason where one can not be."""
-    about = wording.task(state.asked.instruction, state.plan, ())
+    about = wording.task(state.asked.instruction, state.plan)
     state.n_rounds += 1
     for number, (path, trouble) in enumerate(troubles.items(), 1):
         progress(f"writing {path} ({number} of {len(troubles)})")
@@ -181,7 +181,7 @@ async def _checked(
     state: _State, verify: Verify, engine: Engine, progress: Progress, n_ctx: int | None
 ) -> Verdict | str:
     """The last verdict; a reason where mending broke a rule. New findings go back to the files that they are in."""
-    verdict = await verify(_result(state, None).texts)
+    verdict = await verify(new_texts(state.changes()))
     for number in range(state.asked.rounds):
         if verdict.reason or not verdict.new:
             break
@@ -191,7 +191,7 @@ async def _checked(
         broken = () if failure else await _broken(state)
         if failure or broken:
             return failure or "; ".join(each.message for each in broken[:MOST_TOLD])
-        verdict = await verify(_result(state, None).texts)
+        verdict = await verify(new_texts(state.changes()))
     return verdict
 
 

@@ -1,6 +1,6 @@
 """What is asked for, what comes of it, and the two helpers that are handed in. Plain values."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -89,6 +89,13 @@ class FileChange:
     after: str | None = field(repr=False)
 
 
+def new_texts(changes: Iterable[FileChange]) -> Texts:
+    """What the files hold afterwards, by path; None for what is gone."""
+    found = tuple(changes)
+    gone = {change.old_path: None for change in found if change.path != change.old_path}
+    return {**gone, **{change.path: change.after for change in found}}
+
+
 Rule = Literal["scope", "path", "excluded", "size", "syntax", "definition", "block"]
 
 
@@ -121,5 +128,4 @@ class Refactored:
     @property
     def texts(self) -> Texts:
         """New texts by path; None for what is gone."""
-        gone = {change.old_path: None for change in self.changes if change.path != change.old_path}
-        return {**gone, **{change.path: change.after for change in self.changes}}
+        return new_texts(self.changes)

@@ -3,7 +3,7 @@
 Stable first: what all questions of one refactor share stands before what each of them has of its own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 
@@ -46,13 +46,11 @@ class Shown:
     note: str = ""
 
 
-def task(instruction: str, plan: Plan | None, related: Sequence[Shown]) -> str:
-    """What is wanted, and what helps to understand it."""
+def task(instruction: str, plan: Plan | None) -> str:
+    """What is wanted, and where."""
     parts = [f"# Instruction\n\n{masked(instruction.strip())}\n"]
     if plan is not None and len(plan.paths) > 1:
         parts.append(f"# Plan\n\n{planned(plan)}\n")
-    if related:
-        parts.append("# Related code, not to be changed here\n\n" + "".join(map(file, related)))
     return "\n".join(parts)
 
 
@@ -69,7 +67,7 @@ def planned(plan: Plan) -> str:
 def file(shown: Shown) -> str:
     """One file in a fence that its text can not close."""
     note = f"{shown.note}\n" if shown.note else ""
-    return f"## {shown.path}\n{note}{fenced(shown_text(masked(shown.text)).rstrip())}\n\n"
+    return f"## {shown.path}\n{note}{fenced(shown_text(shown.text).rstrip())}\n\n"
 
 
 def edit_turns(about: str, so_far: str, own: str) -> tuple[Turn, ...]:
@@ -80,9 +78,7 @@ def edit_turns(about: str, so_far: str, own: str) -> tuple[Turn, ...]:
 
 def to_change(shown: Shown, selected: str, trouble: str) -> str:
     """The last part of a question: the file, the place that is meant, what was wrong before."""
-    place = (
-        f"The instruction is about these lines of it:\n{fenced(shown_text(masked(selected)))}\n\n" if selected else ""
-    )
+    place = f"The instruction is about these lines of it:\n{fenced(shown_text(selected))}\n\n" if selected else ""
     return f"# File to change\n\n{file(shown)}{place}{trouble}Write the edit blocks for {shown.path}.\n"
 
 
@@ -97,7 +93,7 @@ def failed(failures: Iterable[Failure]) -> str:
     for failure in list(failures)[:MAX_FINDINGS]:
         lines.append(f"- {failure.reason}")
         if failure.hint:
-            lines.append(f"  Did you mean these lines?\n{fenced(shown_text(masked(failure.hint)))}")
+            lines.append(f"  Did you mean these lines?\n{fenced(shown_text(failure.hint))}")
     told = "\n".join(lines)
     return f"# Blocks that did not fit\n\nThe others are in the file above. Write these again.\n\n{told}\n\n"
 
@@ -124,6 +120,6 @@ def diff(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> s
 
 def explain_turns(path: str, text: str, selected: str, language_id: str) -> tuple[Turn, ...]:
     """The file, then the part to explain."""
-    whole = f"# {path}\n\n{fenced(shown_text(masked(text)), language_id)}\n\n"
-    part = f"Explain this part of it:\n\n{fenced(shown_text(masked(selected)), language_id)}\n"
+    whole = f"# {path}\n\n{fenced(shown_text(text), language_id)}\n\n"
+    part = f"Explain this part of it:\n\n{fenced(shown_text(selected), language_id)}\n"
     return turn("system", EXPLAIN), turn("user", whole, part)

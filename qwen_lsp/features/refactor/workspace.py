@@ -108,6 +108,10 @@ class Workspace:
         """Whether something is there by that name."""
         return path in self.documents or os.path.lexists(self.root / path)
 
+    def path_of(self, document: Document) -> str:
+        """Where an open document lies; empty outside of the root."""
+        return next((path for path, each in self.documents.items() if each.uri == document.uri), "")
+
     def uri(self, path: str) -> str:
         document = self.documents.get(path)
         return document.uri if document is not None else (self.root / path).as_uri()

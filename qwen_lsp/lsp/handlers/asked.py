@@ -31,7 +31,7 @@ async def refactor(session: Session, arguments: Sequence[object]) -> dict[str, o
     document = _document(session, given)
     start, end = _range(session, document, given)
     place = await workspace_of(session, document)
-    path = next((path for path, each in place.documents.items() if each.uri == document.uri), "")
+    path = place.path_of(document)
     words = " ".join(instruction.split())
     title = f"Qwen: {words}" if len(words) <= TITLE_CHARS else f"Qwen: {words[: TITLE_CHARS - 1]}…"
     return await deliver(session, await make(session, title, Asked(instruction, path, start, end), place))
