@@ -90,10 +90,10 @@ def scripted(path: Path) -> Path:
 def refactor() -> list[dict[str, object]]:
     """The plan, and each file's edit blocks."""
     plan = {
-        "change": [{"path": path, "symbols": []} for path in CHANGED],
-        "create": [TAXES],
-        "rename": [],
-        "delete": [],
+        "changes": [{"path": path, "symbols": []} for path in CHANGED],
+        "creates": [TAXES],
+        "renames": [],
+        "deletes": [],
     }
     rows: list[dict[str, object]] = [
         {"when": ["Write the plan as JSON"], "say": json.dumps({**plan, "leaves": ""})},
