@@ -14,6 +14,7 @@ from typing import Any
 
 import platformdirs
 
+from qwen_lsp import private
 from qwen_lsp.index.locks import locked
 
 FILE_NAME = "stats.json"
@@ -124,12 +125,7 @@ def add(path: Path, fresh: Stats) -> None:
     with locked(path.with_suffix(".lock")):
         total = read(path)
         total.add(fresh)
-        half = path.with_suffix(".new")
-        half.unlink(missing_ok=True)
-        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(total.as_json(), file)
-        half.replace(path)
+        private.write(path, json.dumps(total.as_json()))
 
 
 def _percentiles(times: Counter[int]) -> dict[str, float]:

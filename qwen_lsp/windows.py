@@ -12,6 +12,8 @@ from typing import Any
 
 import platformdirs
 
+from qwen_lsp import private
+
 LIMIT_BYTES = 1 << 18
 
 
@@ -25,11 +27,7 @@ def windows_folder(environ: Mapping[str, str] = os.environ) -> Path:
 def write(folder: Path, state: Mapping[str, Any]) -> None:
     """This process's file, whole or not at all, for the user only. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    half = folder / f"{os.getpid()}.new"
-    half.unlink(missing_ok=True)
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"pid": os.getpid(), **state}, file)
-    half.replace(_path(folder, os.getpid()))
+    private.write(_path(folder, os.getpid()), json.dumps({"pid": os.getpid(), **state}))
 
 
 def remove(folder: Path) -> None:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "qwen_lsp": [
         "errors",
+        "private",
         "settings",
         "text",
         "index",

@@ -6,7 +6,6 @@ the hole's future is there. A stopped run goes on; the same seed asks the same h
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from qwen_lsp import __version__
+from qwen_lsp import __version__, private
 from qwen_lsp.context.candidates import Memo
 from qwen_lsp.engine.client import Engine
 from qwen_lsp.errors import EngineError, NotDone
@@ -82,9 +81,9 @@ async def run(plan: Plan, engine: Engine, tell: Tell) -> Summary:
         await _ask_all(plan, engine, repository, found, results, Path(folder), tell)
         answers = list(results.answers.values())
     told = summary(answers, plan.variants, plan.released, plan.seed)
-    _write(plan.out / PAGE, page(_head(about), told, answers, plan.variants))
+    private.write(plan.out / PAGE, page(_head(about), told, answers, plan.variants))
     figures = {"about": about, "summary": asdict(told), "n_answers": len(answers)}
-    _write(plan.out / FIGURES, json.dumps(figures, indent=1) + "\n")
+    private.write(plan.out / FIGURES, json.dumps(figures, indent=1) + "\n")
     return told
 
 
@@ -172,14 +171,6 @@ def _head(about: dict[str, Any]) -> dict[str, Any]:
     """The same for people."""
     shown = {key: about[key] for key in ("repository", "engine", "model", "holes", "seed")}
     return {**shown, "commits": f"{about['from']} to {about['to']}", "qwen-lsp": about["version"]}
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all; for the owner, since it quotes source."""
-    part = path.with_name(path.name + ".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
 
 
 def show_progress(done: int, total: int, what: str) -> None:

@@ -50,7 +50,7 @@ def wishes(document: Document, start: int, end: int, problems: Sequence[Problem]
     found: list[Wish] = []
     asked = directive_at(language_id, text, start, end)
     if asked is not None:
-        title = f"Qwen: {_short(asked.instruction)}"
+        title = f"Qwen: {short(asked.instruction)}"
         cut, below = (asked.start, asked.end), text.find("\n", asked.end)
         place = asked.end, below if below >= 0 else len(text)  # what a comment is about stands under it
         found.append(Wish("refactor.rewrite", title, "directive", asked.instruction, *place, across=True, cut=cut))
@@ -67,7 +67,7 @@ def wishes(document: Document, start: int, end: int, problems: Sequence[Problem]
 def _fix(problem: Problem, number: int) -> Wish:
     message = " ".join(problem.message.split())[:MAX_MESSAGE_CHARS]
     told = f"Fix this diagnostic, which a tool reports at the selected place: {message}"
-    return Wish("quickfix", f"Qwen: fix “{_short(message)}”", f"fix{number}", told, problem.start, problem.end)
+    return Wish("quickfix", f"Qwen: fix “{short(message)}”", f"fix{number}", told, problem.start, problem.end)
 
 
 def _of_selection(start: int, end: int) -> Iterator[Wish]:
@@ -107,5 +107,6 @@ def place_of_tests(path: str, language_id: str) -> str:
     return f"tests/{file.stem}_test{file.suffix}"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """As much as a title holds."""
     return text if len(text) <= TITLE_CHARS else text[: TITLE_CHARS - 1].rstrip() + "…"

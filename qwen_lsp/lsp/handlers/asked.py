@@ -1,22 +1,22 @@
 """The commands that ask in words: qwen.refactor and qwen.explain. Arguments come from outside and are checked here."""
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lsprotocol import types as t
 
+from qwen_lsp import private
 from qwen_lsp.errors import BadPosition, QwenError, UnknownDocument
 from qwen_lsp.features import explain as feature
 from qwen_lsp.features.refactor.values import Asked
+from qwen_lsp.features.wishes import short
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.refactoring import deliver, make, workspace_of
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.settings import user_file
 from qwen_lsp.text.document import Document
 
-TITLE_CHARS = 60
 REPORT = "explanation.md"
 
 
@@ -32,8 +32,7 @@ async def refactor(session: Session, arguments: Sequence[object]) -> dict[str, o
     start, end = _range(session, document, given)
     place = await workspace_of(session, document)
     path = place.path_of(document)
-    words = " ".join(instruction.split())
-    title = f"Qwen: {words}" if len(words) <= TITLE_CHARS else f"Qwen: {words[: TITLE_CHARS - 1]}…"
+    title = f"Qwen: {short(' '.join(instruction.split()))}"
     return await deliver(session, await make(session, title, Asked(instruction, path, start, end), place))
 
 
@@ -58,10 +57,7 @@ def _written(markdown: str) -> Path:
     """A file of the user's own, mode 0600, beside the settings; there is one, and it is replaced."""
     file = user_file().with_name(REPORT)
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(markdown)
-    part.replace(file)
+    private.write(file, markdown)
     return file
 
 
