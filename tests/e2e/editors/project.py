@@ -58,6 +58,7 @@ NOTHING_TYPED = "# nothing is said here"
 INSTRUCTION = "move TAX_PERCENT into a module of its own"
 CONSTANT, IMPORT, TAXES = "TAX_PERCENT = 19", "from shop.taxes import TAX_PERCENT", "shop/taxes.py"
 CHANGED = ("shop/stock.py", "shop/orders.py", "shop/report.py")
+SLOW_INSTRUCTION = "think about it for half a minute"
 IS_EMPTY = "return not self.items"  # the body that *fill in is_empty* gives it
 
 FILES = {"shop/stock.py": STOCK, "shop/orders.py": ORDERS, "shop/report.py": REPORT, "shop/basket.py": BASKET}
@@ -88,22 +89,32 @@ def scripted(path: Path) -> Path:
 
 
 def refactor() -> list[dict[str, object]]:
-    """The plan, and each file's edit blocks."""
+    """The planner's look around, the plan, and each file's edit blocks. The slow one is there to be cancelled."""
     plan = {
         "changes": [{"path": path, "symbols": []} for path in CHANGED],
         "creates": [TAXES],
         "renames": [],
         "deletes": [],
+        "leaves": "",
     }
+    # Where the index is not ready yet the planner knows one file only, and may name no other: it looks around.
+    look = "<function=list_folder>\n<parameter=path>\nshop\n</parameter>\n</function>"
     rows: list[dict[str, object]] = [
-        {"when": ["Write the plan as JSON"], "say": json.dumps({**plan, "leaves": ""})},
-        {"when": ["You plan changes"], "say": "done"},
+        {"when": [SLOW_INSTRUCTION], "say": "one moment, please" * 8, "token_ms": 250},
+        {"when": ["Write the plan as JSON"], "say": json.dumps(plan)},
+        {"when": ["You plan changes", look], "say": "done"},
+        {"when": ["You plan changes"], "say": f"<tool_call>\n{look}\n</tool_call>"},
         {"when": [f"Write one edit block that makes {TAXES}."], "say": _block(TAXES, "", CONSTANT + "\n")},
     ]
     for path in CHANGED:
         block = _block(path, CONSTANT + "\n", IMPORT + "\n")
         rows.append({"when": [f"Write the edit blocks for {path}."], "say": block})
     return rows
+
+
+def refactored(name: str) -> str:
+    """What the refactor leaves in one of its files."""
+    return CONSTANT + "\n" if name == TAXES else FILES[name].replace(CONSTANT, IMPORT)
 
 
 def _block(path: str, old: str, new: str) -> str:

@@ -153,12 +153,19 @@ def test_a_code_action_is_listed_and_applied(editor: Neovim) -> None:
 
 
 def test_a_refactor_is_applied_and_reported(editor: Neovim) -> None:
-    """Of one file here: the scripted planner is shown no other."""
+    """Three files and a new one: listed, confirmed, in the buffers, and on the disk after a write."""
     editor.edit("shop/stock.py")
     editor.terminal.text(f":QwenRefactor {project.INSTRUCTION}")
     editor.terminal.keys("Enter")
-    editor.terminal.shows("changes shop/stock.py", f"+{project.IMPORT}")
-    assert editor.text("shop/stock.py") + "\n" == project.STOCK.replace(project.CONSTANT, project.IMPORT)
+    editor.terminal.shows("shop/taxes.py (create)", "[C]ancel")
+    editor.terminal.keys("a")
+    editor.terminal.shows("creates shop/taxes.py", f"+{project.IMPORT}")
+    for name in (*project.CHANGED, project.TAXES):
+        assert editor.text(name) + "\n" == project.refactored(name)
+    editor.terminal.keys("Escape")
+    editor.ex("wall")
+    for name in (*project.CHANGED, project.TAXES):
+        assert (editor.root / name).read_text("utf-8") == project.refactored(name)
 
 
 def test_the_status_line_says_what_there_is(editor: Neovim) -> None:
