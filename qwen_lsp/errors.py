@@ -13,6 +13,7 @@
     ├── EditConflict             edits overlap, or name two versions of one file
     ├── StaleDocument            the text changed since the answer was begun
     └── NotDone                  the work ended without a result, for a reason that a person can read
+        └── UserCancelled        the reason is that the user wished so, which nobody has to be told
 
 `kind` is what a program compares (the user is told once per kind, not once per keystroke), the message what a
 person reads. Neither holds source text, prompts or completions. This module does not know LSP's error numbers;
@@ -100,3 +101,9 @@ class NotDone(QwenError):
     """The work ended without a result; the message is the reason."""
 
     kind = "not_done"
+
+
+class UserCancelled(NotDone):
+    """The user pressed the cancel button."""
+
+    kind = "user_cancelled"

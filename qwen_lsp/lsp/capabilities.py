@@ -38,6 +38,7 @@ class Client:
     is_neovim: bool = False  # which doubles the last line end of what is put into a new file
     opens_files: bool = False  # can be asked to show one
     takes_markdown: bool = False  # shows a command's Markdown itself
+    knows_refactorings: bool = False  # treats an edit that says it is one as its own: VS Code saves its files
     normalizes_line_ends: bool = False  # LF becomes what the file has
     applies_edits: bool = False
     progress: bool = False
@@ -65,6 +66,7 @@ def client_of(capabilities: t.ClientCapabilities, name: str = "") -> Client:
         is_neovim=name.lower() in ("neovim", "nvim"),
         opens_files=bool(_at(capabilities, "window.show_document.support")),
         takes_markdown=_at(capabilities, "experimental.qwen.markdown") is True,
+        knows_refactorings=bool(_at(edit, "metadata_support")),
         normalizes_line_ends=bool(_at(edit, "normalizes_line_endings")),
         applies_edits=bool(_at(capabilities, "workspace.apply_edit")),
         progress=bool(_at(capabilities, "window.work_done_progress")),

@@ -92,10 +92,13 @@ class Editor:
             return False
         return bool(shown.success)
 
-    async def apply(self, label: str, edit: t.WorkspaceEdit) -> str | None:
+    async def apply(
+        self, label: str, edit: t.WorkspaceEdit, metadata: t.WorkspaceEditMetadata | None = None
+    ) -> str | None:
         """Have the editor apply an edit: None when it says that it did, else its reason."""
+        params = t.ApplyWorkspaceEditParams(edit=edit, label=label, metadata=metadata)
         try:
-            result = await self._server.workspace_apply_edit_async(t.ApplyWorkspaceEditParams(edit=edit, label=label))
+            result = await self._server.workspace_apply_edit_async(params)
         except JsonRpcException as error:
             return error.message
         if result is None or result.applied:

@@ -23,7 +23,7 @@ from typing import Any
 from lsprotocol import types as t
 from pygls.protocol import LanguageServerProtocol
 
-from qwen_lsp.errors import BadPosition, NotDone, QwenError, StaleDocument, UnknownDocument
+from qwen_lsp.errors import BadPosition, NotDone, QwenError, StaleDocument, UnknownDocument, UserCancelled
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ REQUEST_FAILED = t.LSPErrorCodes.RequestFailed.value
 ERROR_CODES: Mapping[type[QwenError], int] = {
     StaleDocument: t.LSPErrorCodes.ContentModified.value,
     NotDone: REQUEST_FAILED,
+    UserCancelled: t.LSPErrorCodes.RequestCancelled.value,
     UnknownDocument: t.ErrorCodes.InvalidParams.value,
     BadPosition: t.ErrorCodes.InvalidParams.value,
 }

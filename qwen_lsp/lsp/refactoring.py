@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lsprotocol import types as t
 
-from qwen_lsp.errors import NotDone, QwenError, StaleDocument
+from qwen_lsp.errors import NotDone, QwenError, StaleDocument, UserCancelled
 from qwen_lsp.features.actions import Action
 from qwen_lsp.features.fill import Nothing
 from qwen_lsp.features.refactor.report import report
@@ -101,18 +101,26 @@ async def make(session: Session, title: str, asked: Asked, place: Workspace) -> 
     snapshot, uri = session.snapshot(), place.uri(asked.path) if asked.path else place.root.as_uri()
     engine, settings = session.engine, session.settings
     asked = replace(asked, rounds=settings.refactor_rounds)
-    try:
+    with _told(session, title, uri):
         async with _progress(session, title) as tell, _checks(session, place, tell) as verify:
             found = await refactor(asked, place, engine, verify, tell, settings.ctx)
         if isinstance(found, Nothing):
             session.status.nothing(FEATURE, uri, found.reason, found.usage)
             raise NotDone(found.reason)
-    except QwenError as error:
-        session.status.nothing(FEATURE, uri, error.message)
-        session.editor.show("warning", f"{title}: {error.message}")
-        raise
     session.status.done(FEATURE, uri, found.usage)
     return Made(title, found, place, snapshot)
+
+
+@contextmanager
+def _told(session: Session, title: str, uri: str) -> Iterator[None]:
+    """Somebody chose this and waits for it, and not every editor shows a request's error."""
+    try:
+        yield
+    except QwenError as error:
+        session.status.nothing(FEATURE, uri, error.message)
+        if not isinstance(error, UserCancelled):
+            session.editor.show("warning", f"{title}: {error.message}")
+        raise
 
 
 @asynccontextmanager
@@ -147,7 +155,7 @@ async def _progress(session: Session, title: str) -> AsyncIterator[Progress]:
         end = "cancelled"
         if cancelled and task is not None:
             task.uncancel()
-            raise NotDone("you cancelled it") from None
+            raise UserCancelled("you cancelled it") from None
         raise
     finally:
         session.cancels.pop(token, None)
@@ -158,9 +166,10 @@ async def _progress(session: Session, title: str) -> AsyncIterator[Progress]:
 async def edit_of(session: Session, made: Made) -> t.WorkspaceEdit:
     """The change as the client takes it, in the texts of now. Raises StaleDocument where that can not be."""
     now = session.snapshot().documents
-    edits = _fitting(made.done.edits, made.snapshot.documents, now)
-    closed = await asyncio.to_thread(_closed, made, edits)
-    return convert.workspace_edit(edits, {**closed, **now}, session.client, _annotation(made))
+    with _told(session, made.title, made.place.root.as_uri()):
+        edits = _fitting(made.done.edits, made.snapshot.documents, now)
+        closed = await asyncio.to_thread(_closed, made, edits)
+        return convert.workspace_edit(edits, {**closed, **now}, session.client, _annotation(made))
 
 
 def _fitting(edits: EditSet, then: Mapping[str, Document], now: Mapping[str, Document]) -> EditSet:
@@ -220,8 +229,10 @@ async def deliver(session: Session, made: Made) -> dict[str, object]:
         if await session.editor.ask(question, (APPLY, CANCEL)) != APPLY:
             return _ended(session, made, "you refused it", markdown)
         edit = await edit_of(session, made)  # while the question stood there, texts may have changed
-    expected = _expected(made, session.snapshot().documents)
-    refusal = await session.editor.apply(made.title, edit)
+    with _told(session, made.title, made.place.root.as_uri()):
+        expected = _expected(made, session.snapshot().documents)
+    metadata = t.WorkspaceEditMetadata(is_refactoring=True) if session.client.knows_refactorings else None
+    refusal = await session.editor.apply(made.title, edit, metadata)
     if refusal is not None:
         return _ended(session, made, refusal, markdown)
     settled = await session.until(lambda documents: not _missing(expected, documents), SETTLE_S)

@@ -168,6 +168,7 @@ async def test_a_file_that_changed_elsewhere_is_followed_and_one_at_the_place_re
     done = await window.refactor()
     assert done["applied"] is True, done
     (params,) = window.said("workspace/applyEdit")
+    assert params["metadata"] == {"isRefactoring": True}
     (part,) = [
         each for each in params["edit"]["documentChanges"] if each.get("textDocument", {}).get("uri") == window.cart
     ]
@@ -180,6 +181,8 @@ async def test_a_file_that_changed_elsewhere_is_followed_and_one_at_the_place_re
     with pytest.raises(AssertionError, match="at a place that the edit changes"):
         await stale.refactor()
     assert stale.said("workspace/applyEdit") == []
+    (told,) = stale.said("window/showMessage")
+    assert "at a place that the edit changes" in told["message"]
 
 
 async def test_a_file_that_changed_on_the_disk_is_refused(root: Path) -> None:
@@ -208,6 +211,7 @@ async def test_the_cancel_button_ends_it_and_leaves_nothing(root: Path) -> None:
     shown = [params["value"] for params in window.said("$/progress") if "refactor" in str(params["token"])]
     assert shown[0]["cancellable"] is True and shown[-1]["kind"] == "end"
     assert window.said("workspace/applyEdit") == [] and "edit blocks" not in window.engine.heard[-1]
+    assert window.said("window/showMessage") == []  # who pressed the button knows it
 
 
 async def test_the_index_is_taken_and_given_back_on_the_event_loop(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
