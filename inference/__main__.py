@@ -1,4 +1,4 @@
-"""`python -m inference serve | start | status | stop`.
+"""`python -m inference serve | start | status | stop`, and what is there for models: plan, setup, check.
 
 `start` prints the daemon's address, `unix:PATH`, as its last line. Exit codes: 0 done, 1 it could not, 2 wrong usage.
 What only `serve` needs is imported there: every editor window runs `start`.
@@ -29,6 +29,7 @@ from inference.models.checksum import checksum
 from inference.power import power
 from inference.runner import CHUNK
 from inference.saved import SavedPrefixes
+from inference.setup.options import add_options
 from inference.thrift import Thrift
 
 if TYPE_CHECKING:
@@ -129,6 +130,31 @@ def _plan(options: argparse.Namespace, folders: Home) -> int:
         raise Refused(f"no plan: {error}") from error
     print(json.dumps(choice.as_json(), indent=2) if options.json else "\n".join(choice.lines()))
     return 0 if choice.plan is not None else 1
+
+
+def _setup(options: argparse.Namespace, folders: Home) -> int:
+    from inference.setup import command
+
+    return command.main(options, folders.models)
+
+
+def _check(options: argparse.Namespace, folders: Home) -> int:
+    """Whether a model's files are whole, make sense and fit; loads nothing."""
+    from inference.errors import EngineError
+    from inference.models.catalogue import plan_of
+    from inference.models.fetch.place import problems
+
+    identity = _identity(options)
+    try:
+        files = resolve(identity.model, identity.engine)
+        wrong = list(problems(files.path if files.path.is_dir() else files.path.parent, sums=options.sums))
+        plan = plan_of(files, identity.n_ctx, EngineSettings(chunk=CHUNK), machine())
+    except EngineError as problem:
+        raise Refused(problem.message) from problem
+    if wrong:
+        raise Refused(wrong[0])
+    print(f"{files.name} on {files.engine}: context {plan.n_ctx:,} tokens; {plan.line}")
+    return 0
 
 
 def _status(options: argparse.Namespace, folders: Home) -> int:
@@ -270,6 +296,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--ctx", type=int, metavar="TOKENS", help="a context that must fit")
     plan.add_argument("--machine", type=Path, metavar="FILE", help="another machine's `hardware --json`")
     plan.add_argument("--json", action="store_true")
+    add_options(command("setup", _setup, "fetch a model that suits this machine; `qwen-lsp setup` also sets it"))
+    checking = command("check", _check, "whether a model's files are whole, make sense and fit this machine")
+    which(checking)
+    checking.add_argument("--ctx", type=_positive_int, metavar="N", help="context in tokens")
+    checking.add_argument("--sums", action="store_true", help="read every byte for its checksum")
     stopping = command("stop", _stop, "end the daemons of this build")
     which(stopping)
     stopping.add_argument("--all", action="store_true", help="those of other builds, too")

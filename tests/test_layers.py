@@ -62,6 +62,7 @@ LAYERS = {
         "metrics",
         "server",
         "lifecycle",
+        "setup",
         "__main__",
     ],
 }
@@ -84,6 +85,9 @@ DOORS = {
     "mlx_lm": ("inference.backends.mlx", "inference.backends.mlx_scan", "inference.backends.mlx_rows"),
     "cyllama": ("inference.backends.llama",),
     "llguidance": ("inference.grammar",),
+    "huggingface_hub": ("inference.models.fetch.hub",),
+    "httpx2": ("inference.models.fetch.hub",),
+    "tomlkit": ("qwen_lsp.setup.file",),
     "starlette": ("inference.server",),
     "uvicorn": ("inference.server", "inference.lifecycle", "inference.__main__"),
     "qwen_lsp": ("qwen_lsp",),

@@ -1,8 +1,8 @@
-"""A guard on the daemon's sockets: it talks to nobody, programs of this machine's own user aside.
+"""A guard on this package's sockets: the daemon talks to nobody, programs of this machine's own user aside.
 
 An audit hook sees every connection and every look-up of a name that Python code makes, in any library: all but unix
 sockets is refused with an error, and the log names the place. It can not be taken off again, and does not see sockets
-that foreign code opens without Python. Downloads are another command's, which runs without it.
+that foreign code opens without Python. `inference setup`, a process of its own, names the hosts it fetches from.
 """
 
 import logging
@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 _CONNECTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 _is_on: list[bool] = []
+_hosts: set[str] = set()
+_addresses: set[str] = set()
+_resolving: set[str] = set()
 
 
 class Egress(PermissionError):
@@ -27,14 +30,37 @@ def guard() -> None:
         sys.addaudithook(_hook)
 
 
+def allow(host: str) -> None:
+    """One more machine that may be talked to: whoever calls this has shown its name to the user."""
+    _hosts.add(host.lower())
+
+
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if event in _CONNECTS:
         family, address = getattr(arguments[0], "family", None), arguments[1]
         if address is None or family == getattr(socket, "AF_UNIX", None):
             return
-        _refuse(f"a connection to {address[0] if isinstance(address, tuple) and address else '?'}")
+        host = str(address[0]).lower() if isinstance(address, tuple) and address else "?"
+        if host not in _addresses and host not in _hosts:
+            _refuse(f"a connection to {host}")
     elif event in _LOOK_UPS and arguments[0]:
-        _refuse("a look-up of a name")
+        host = arguments[0].decode("ascii", "replace") if isinstance(arguments[0], bytes) else str(arguments[0])
+        if host.lower() not in _hosts:
+            _refuse("a look-up of a name")
+        _resolve(host.lower())
+
+
+def _resolve(host: str) -> None:
+    """Remember what an allowed name stands for. Asked under the same name, so the hook is entered once more."""
+    if host in _resolving:
+        return
+    _resolving.add(host)
+    try:
+        _addresses.update(str(at[0]).lower() for *_, at in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except OSError:
+        pass  # the caller's own look-up says so
+    finally:
+        _resolving.discard(host)
 
 
 def _refuse(what: str) -> None:

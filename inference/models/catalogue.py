@@ -1,6 +1,6 @@
 """What a model's name means on this machine, and loading it with the engine that fits.
 
-Thin for now: the embedded model, or a path. Downloads nothing.
+A name is the embedded model's, or a path. Downloads nothing.
 """
 
 import logging
@@ -14,7 +14,7 @@ from pathlib import Path
 from inference import memory
 from inference.backends.base import Backend, EngineName, EngineSettings
 from inference.errors import EngineUnavailable, NotEnoughMemory, UnknownModel
-from inference.memory import Machine, Refusal
+from inference.memory import Machine, MemoryPlan, Refusal
 from inference.models import gguf, sizes
 from inference.models.checks import check_folder
 from inference.models.gguf import Header
@@ -83,21 +83,7 @@ def load_planned(files: ModelFiles, n_ctx: int | None, settings: EngineSettings,
     """
     with _engine_package(files.engine):
         header, settings = _checked(files), _settled(files, settings)
-        if header is None:
-            from inference.backends import mlx
-
-            gpu = mlx.gpu()
-            needed = sizes.of_folder(files.path, settings, has_metal=gpu is not None)
-        else:
-            from inference.backends import llama
-
-            gpu = llama.gpu(EMBEDDED_GGUF)
-            needed = sizes.of_gguf(files.path, header, settings)
-        if files.is_embedded and n_ctx is None:
-            needed = replace(needed, n_ctx=min(needed.n_ctx, _EMBEDDED_CTX))
-        plan = memory.plan(replace(machine, gpu=gpu), needed, n_ctx, settings.max_sequences)
-        if isinstance(plan, Refusal):
-            raise NotEnoughMemory(plan.reason)
+        plan = _planned(files, header, n_ctx, settings, machine)
         log.info("context %d tokens; %s", plan.n_ctx, plan.line)
         fitting = replace(
             settings,
@@ -111,6 +97,33 @@ def load_planned(files: ModelFiles, n_ctx: int | None, settings: EngineSettings,
         backend = _load(files, header, fitting)
         backend.info = replace(backend.info, plan=plan)
         return backend
+
+
+def plan_of(files: ModelFiles, n_ctx: int | None, settings: EngineSettings, machine: Machine) -> MemoryPlan:
+    """What `load_planned` would do, without loading. Raises ModelBroken, NotEnoughMemory, EngineUnavailable."""
+    with _engine_package(files.engine):
+        return _planned(files, _checked(files), n_ctx, settings, machine)
+
+
+def _planned(
+    files: ModelFiles, header: Header | None, n_ctx: int | None, settings: EngineSettings, machine: Machine
+) -> MemoryPlan:
+    if header is None:
+        from inference.backends import mlx
+
+        gpu = mlx.gpu()
+        needed = sizes.of_folder(files.path, settings, has_metal=gpu is not None)
+    else:
+        from inference.backends import llama
+
+        gpu = llama.gpu(EMBEDDED_GGUF)
+        needed = sizes.of_gguf(files.path, header, settings)
+    if files.is_embedded and n_ctx is None:
+        needed = replace(needed, n_ctx=min(needed.n_ctx, _EMBEDDED_CTX))
+    plan = memory.plan(replace(machine, gpu=gpu), needed, n_ctx, settings.max_sequences)
+    if isinstance(plan, Refusal):
+        raise NotEnoughMemory(plan.reason)
+    return plan
 
 
 def _checked(files: ModelFiles) -> Header | None:

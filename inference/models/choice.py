@@ -74,7 +74,7 @@ def choose(report: Report, catalogue: Catalogue, wishes: Wishes | None = None) -
     engine = wishes.engine or report.default_engine
     tried: list[Tried] = []
     for model, variant in _wanted(catalogue, wishes, engine):
-        found = _fits(report, model, variant, wishes.n_ctx)
+        found = fits(report, model, variant, wishes.n_ctx)
         if isinstance(found, MemoryPlan):
             tried.append(Tried(model.name, variant.name, ""))
             notes = _notes(
@@ -97,7 +97,8 @@ def _wanted(catalogue: Catalogue, wishes: Wishes, engine: str) -> Sequence[tuple
     return [(model, each) for each in ((variant,) if variant else model.variants) if variant or each.engine == engine]
 
 
-def _fits(report: Report, model: Model, variant: Variant, n_ctx: int | None) -> MemoryPlan | str:
+def fits(report: Report, model: Model, variant: Variant, n_ctx: int | None) -> MemoryPlan | str:
+    """The plan, or why there is none."""
     if report.free_disk_bytes < variant.n_bytes + _DISK_SPARE_BYTES:
         return f"{variant.n_bytes / 1e9:.1f} GB do not fit on the disk: {report.free_disk_bytes / 1e9:.1f} GB are free"
     found = memory.plan(report.machine, sizes_of(model, variant), n_ctx, MAX_SEQUENCES)

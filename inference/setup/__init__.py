@@ -1,0 +1,1 @@
+"""From a wish to a model in its place: plan, ask, fetch, check. Loads no model and writes no settings."""

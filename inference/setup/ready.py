@@ -1,0 +1,98 @@
+"""A model that is there: its headers are read, every key that its engine needs is looked at, and whether it fits."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.backends.base import EngineName, EngineSettings
+from inference.errors import EngineError
+from inference.hardware import machine
+from inference.memory import MemoryPlan
+from inference.models import catalogue as local
+from inference.models.choice import Wishes
+from inference.models.entries import Catalogue
+from inference.models.fetch import place
+from inference.models.fetch.download import sha256_of
+from inference.models.fetch.listing import FetchFailed, Wanted
+from inference.report import Report
+from inference.runner import CHUNK
+from inference.setup.aim import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A model in its place. `path` is what the settings name; `layout` what the catalogue expects of it."""
+
+    engine: str
+    path: str
+    n_ctx: int | None
+    layout: str | None
+    tokens: dict[str, int]
+    origin: str
+    plan: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ready(aim: Target, folder: Path, report: Report) -> Ready:
+    found, path = plan(aim, folder, report)
+    model = aim.model
+    return Ready(
+        engine=aim.wanted.engine,
+        path=str(path),
+        n_ctx=aim.n_ctx,
+        layout=model.layout if model is not None else None,
+        tokens=dict(model.tokens) if model is not None else {},
+        origin=_origin(folder),
+        plan=f"context {found.n_ctx:,} tokens; {found.line}",
+    )
+
+
+def plan(aim: Target, folder: Path, report: Report) -> tuple[MemoryPlan, Path]:
+    """By the files' own headers, and the path that settings name. Raises FetchFailed."""
+    engine: EngineName = "mlx" if aim.wanted.engine == "mlx" else "llama"
+    path = folder
+    if engine == "llama" and folder.is_dir():
+        parts = sorted(folder.glob("*-00001-of-*.gguf")) or sorted(folder.glob("*.gguf"))
+        if len(parts) != 1:
+            raise FetchFailed(f"{folder} has {len(parts)} .gguf files", "name the file")
+        path = parts[0]
+    try:
+        found = local.plan_of(local.resolve(str(path), engine), aim.n_ctx, EngineSettings(chunk=CHUNK), machine())
+    except EngineError as error:
+        raise FetchFailed(error.message, "this model can not be used here: name another") from error
+    return found, path
+
+
+def _origin(folder: Path) -> str:
+    at = folder.name.rpartition("@")
+    return f"revision {at[2]}" if at[0] else "files of your own"
+
+
+def offline(path: Path, wishes: Wishes, catalogue: Catalogue, report: Report) -> Ready:
+    """A model that is there: checked as one that was fetched. Nothing is copied."""
+    if not path.exists():
+        raise FetchFailed(f"{path} is not there", "name a folder of safetensors or a .gguf file")
+    path = path.absolute()
+    is_gguf = path.suffix == ".gguf" or (path.is_dir() and not (path / "config.json").is_file())
+    engine = wishes.engine or ("llama" if is_gguf else "mlx" if report.default_engine == "mlx" else "")
+    if not engine:
+        engine = "llama" if path.is_dir() and any(path.glob("*.gguf")) else "mlx"
+    found = catalogue.find(wishes.model) if wishes.model is not None else None
+    if wishes.model is not None and (found is None or found[1] is None):
+        raise FetchFailed(f"the catalogue has no {wishes.model!r}", "with --offline, MODEL/VARIANT says what it is")
+    model, variant = found if found is not None else (None, None)
+    for known in variant.files if variant is not None else ():
+        _check_sum(path if path.is_file() else path / known.name, known.name, known.sha256)
+    for problem in place.problems(path if path.is_dir() else path.parent, sums=True):
+        raise FetchFailed(problem, "fetch it again: qwen-lsp setup")
+    wanted = Wanted("", None, engine, None, path.name, variant)
+    return ready(Target(wanted, model, wishes.n_ctx), path, report)
+
+
+def _check_sum(path: Path, name: str, sha256: str | None) -> None:
+    if path.name != name or not path.is_file():
+        raise FetchFailed(f"{path} is not {name}, which the catalogue names", "leave --model out to take it as it is")
+    if sha256 is not None and sha256_of(path) != sha256:
+        raise FetchFailed(f"{path} has not the checksum that the catalogue knows", "it is cut off or another file")
