@@ -4,22 +4,20 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-import tomlkit
-
-from qwen_lsp import settings as settings_file
+from qwen_lsp import settings_file
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import EngineError, NotDone
 from qwen_lsp.eval.holes import KINDS, Kind
 from qwen_lsp.eval.results import Variant
 from qwen_lsp.eval.run import FIGURES, PAGE, Plan, run, show_progress, variants
 from qwen_lsp.eval.summary import Row, Summary
-from qwen_lsp.settings import LAYOUTS, Layout
+from qwen_lsp.settings import LAYOUTS, Layout, overlay, parse, user_file
 
 
 def main(options: argparse.Namespace) -> int:
@@ -39,7 +37,11 @@ def main(options: argparse.Namespace) -> int:
         return 1
     print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
     chosen = next((each for each in plan.variants if each.name == found.recommended), None)
-    written = write_settings(chosen) if options.write_settings and chosen is not None else None
+    try:
+        written = write_settings(chosen) if options.write_settings and chosen is not None else None
+    except (NotDone, OSError) as error:
+        print(f"qwen-lsp eval: {error}", file=sys.stderr)
+        return 1
     if options.json:
         print(json.dumps({"out": str(plan.out), "written": written, **asdict(found)}))
     else:
@@ -56,10 +58,10 @@ async def _run(plan: Plan) -> Summary:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    settings, _ = settings_file.parse((), (), settings_file.user_file())
+    settings, _ = parse((), (), user_file())
     own = {"engine": options.engine, "model": options.model}
     given = {key: value for key, value in own.items() if value is not None}
-    settings, problems = settings_file.overlay(settings, given, "options")
+    settings, problems = overlay(settings, given, "options")
     if problems:
         raise ValueError("; ".join(problems))
     chosen = _names(options.layouts, LAYOUTS)
@@ -132,17 +134,9 @@ def _line(row: Row) -> str:
 
 def write_settings(chosen: Variant) -> str:
     """Put layout and context into the user's settings file, keeping all else in it; its path."""
-    file = settings_file.user_file()
-    table = tomlkit.parse(file.read_text("utf-8")) if file.exists() else tomlkit.document()
-    if "completion" not in table:
-        table["completion"] = tomlkit.table()
-    completion = table["completion"]
-    assert isinstance(completion, MutableMapping)
-    completion["context_tokens"] = chosen.context_tokens
+    file = user_file()
+    found: dict[str, settings_file.Value] = {"completion.context_tokens": chosen.context_tokens}
     if chosen.layout is not None:
-        completion["layout"] = chosen.layout
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(tomlkit.dumps(table), "utf-8")
-    part.replace(file)
+        found["completion.layout"] = chosen.layout
+    settings_file.write(file, found)
     return str(file)
