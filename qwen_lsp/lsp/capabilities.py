@@ -37,7 +37,7 @@ class Client:
     resources: frozenset[str] = frozenset()  # of create, rename, delete, those that an edit may hold
     is_neovim: bool = False  # which doubles the last line end of what is put into a new file
     opens_files: bool = False  # can be asked to show one
-    takes_markdown: bool = False  # shows a command's Markdown itself
+    takes_markdown: bool = False  # shows a command's result itself
     knows_refactorings: bool = False  # treats an edit that says it is one as its own: VS Code saves its files
     normalizes_line_ends: bool = False  # LF becomes what the file has
     applies_edits: bool = False

@@ -1,4 +1,5 @@
-// The palette's commands. Each asks the user what it must, runs one command of the server, and shows what came back.
+// The palette's commands, and the server's that code actions run. Each asks the user what it must, runs one command of
+// the server, and shows what came back.
 
 import * as vscode from "vscode";
 import type { Connection } from "./connection";
@@ -14,6 +15,11 @@ interface Report {
 
 type Row = Readonly<Record<string, unknown>>;
 
+const EXPLAIN = "qwen.explain";
+const REFACTOR = "qwen.refactor";
+const CANCELLED = -32800;
+const TOLD: readonly number[] = [-32803, -32801]; // failed, and stale: the server has shown the reason as a message
+
 export function register(connection: Connection, texts: Texts): vscode.Disposable {
   const commands: Record<string, () => Promise<unknown>> = {
     menu: () => menu(connection),
@@ -25,6 +31,7 @@ export function register(connection: Connection, texts: Texts): vscode.Disposabl
     why: () => why(connection, texts),
     log: async () => connection.channel.show(), // the server logs to its standard error, which ends there
     model: () => model(),
+    cancel: () => cancel(connection),
     restart: () => connection.restart(),
   };
   const registered = Object.entries(commands).map(([name, run]) =>
@@ -33,9 +40,22 @@ export function register(connection: Connection, texts: Texts): vscode.Disposabl
   return vscode.Disposable.from(...registered);
 }
 
+/** What an action's command brings back is for people, and VS Code alone would drop it. */
+export async function chosen(texts: Texts, command: string, next: () => Promise<unknown>): Promise<unknown> {
+  try {
+    const result = command === EXPLAIN ? await working("explaining", next) : await next();
+    await show(texts, command, result as Report | null);
+    return result;
+  } catch (error) {
+    tell(error);
+    return undefined;
+  }
+}
+
 /** A command that was cancelled has ended as its user wished. */
 function tell(error: unknown): void {
-  if (error instanceof vscode.CancellationError || (error as { code?: number }).code === -32800) {
+  const code = (error as { code?: number }).code;
+  if (error instanceof vscode.CancellationError || code === CANCELLED || TOLD.includes(code ?? 0)) {
     return;
   }
   void vscode.window.showWarningMessage(`Qwen: ${error instanceof Error ? error.message : String(error)}`);
@@ -53,20 +73,50 @@ async function refactor(connection: Connection, texts: Texts): Promise<void> {
     return;
   }
   const argument = { instruction, uri: editor.document.uri.toString(), range: selectedRange(editor) };
-  const report = await working(instruction, (token) => connection.run<Report | null>("qwen.refactor", [argument], token));
-  if (report?.markdown) {
-    await texts.show("refactor", report.markdown);
-  }
+  await show(texts, REFACTOR, await connection.run<Report | null>(REFACTOR, [argument]));
 }
 
 async function explain(connection: Connection, texts: Texts): Promise<void> {
   const editor = editorOrThrow();
   const range = selectedRange(editor) ?? plain(editor.document.lineAt(editor.selection.active.line).range);
   const argument = { uri: editor.document.uri.toString(), range };
-  const report = await working("explaining", (token) => connection.run<Report | null>("qwen.explain", [argument], token));
-  if (report?.markdown) {
-    await texts.show("explanation", report.markdown);
+  const report = await working("explaining", (token) => connection.run<Report | null>(EXPLAIN, [argument], token));
+  await show(texts, EXPLAIN, report);
+}
+
+/** An explanation is what was asked for; a change's report is offered. Why there was no change the server has told. */
+async function show(texts: Texts, command: string, report: Report | null): Promise<void> {
+  if (!report?.markdown) {
+    return;
   }
+  if (command === EXPLAIN) {
+    await texts.show("explanation", report.markdown);
+  } else if (report.applied === true) {
+    const button = "Show Report";
+    const { markdown } = report;
+    void vscode.window.showInformationMessage("Qwen: the change is made.", button).then(async (answer) => {
+      if (answer === button) {
+        await texts.show("refactor", markdown);
+      }
+    });
+  }
+}
+
+/** Stop what the server works on for the user; where there are several, which one is asked. */
+async function cancel(connection: Connection): Promise<void> {
+  const { running } = connection.progress;
+  if (running.length === 0) {
+    void vscode.window.showInformationMessage("Qwen: nothing is being worked on.");
+    return;
+  }
+  const picked =
+    running.length === 1
+      ? running[0]
+      : await vscode.window.showQuickPick(
+          running.map((work) => ({ ...work, label: work.title })),
+          { title: "Qwen: Cancel" },
+        );
+  picked?.stop();
 }
 
 async function context(connection: Connection, texts: Texts): Promise<void> {

@@ -7,17 +7,24 @@ import {
   ExecuteCommandRequest,
   LanguageClient,
   type LanguageClientOptions,
+  type Middleware,
   RevealOutputChannelOn,
+  ResponseError,
   State,
   type StaticFeature,
+  WorkDoneProgressCancelNotification,
 } from "vscode-languageclient/node";
-import { thisMachine } from "./machine";
+import { bundled, thisMachine } from "./machine";
 import { findServer, type Server } from "./places";
+import { explained, ticked } from "./preview";
+import { Progress } from "./progress";
 import { chosen, type Property } from "./settings";
 import type { Shown, Status } from "./status";
 
 // Settings of VS Code, the output channel and the like are not code that anybody completes.
 const SCHEMES = ["file", "untitled"];
+
+const NEVER = new vscode.CancellationTokenSource().token;
 
 // What the server may ask of this client beyond the protocol.
 const experimental: StaticFeature = {
@@ -29,6 +36,9 @@ const experimental: StaticFeature = {
   clear: () => undefined,
 };
 
+/** Runs a command of the server's that a code action or a suggestion has; `next` is to do just that. */
+export type Chosen = (command: string, next: () => Promise<unknown>) => Promise<unknown>;
+
 export class Connection implements vscode.Disposable {
   private client: LanguageClient | undefined;
   private server: Server | undefined;
@@ -39,11 +49,14 @@ export class Connection implements vscode.Disposable {
   private readonly disposables: vscode.Disposable[] = [this.shownEmitter, this.refreshEmitter];
   readonly onDidShow = this.shownEmitter.event;
   readonly onRefresh = this.refreshEmitter.event; // the URI of a file for which a suggestion has come late
+  readonly progress = new Progress();
   shown: Shown = { kind: "looking" };
 
   constructor(
+    private readonly folder: string, // the extension's own
     private readonly properties: Readonly<Record<string, Property>>,
     readonly channel: vscode.LogOutputChannel,
+    private readonly chosen: Chosen,
   ) {
     this.disposables.push(
       vscode.workspace.onDidChangeConfiguration((event) => this.configurationChanged(event)),
@@ -89,7 +102,7 @@ export class Connection implements vscode.Disposable {
     const configured = vscode.workspace.getConfiguration("qwen").get<string[]>("server.command") ?? [];
     const trusted = vscode.workspace.isTrusted ? (vscode.workspace.workspaceFolders ?? []) : [];
     const folders = trusted.filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri.fsPath);
-    this.server = await findServer(thisMachine, configured, folders);
+    this.server = await findServer(thisMachine, configured, await bundled(this.folder), folders);
     if (this.server === undefined) {
       this.show({ kind: "missing" });
       return;
@@ -109,6 +122,7 @@ export class Connection implements vscode.Disposable {
   private async stopNow(): Promise<void> {
     const client = this.client;
     this.client = undefined;
+    this.progress.clear();
     try {
       await client?.dispose();
     } catch {
@@ -123,15 +137,7 @@ export class Connection implements vscode.Disposable {
       initializationOptions: this.told,
       outputChannel: this.channel,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
-      middleware: {
-        workspace: {
-          configuration: async (params, token, next) => {
-            const answer = await next(params, token);
-            const sections = params.items.map(({ section }) => section);
-            return Array.isArray(answer) ? answer.map((it, n) => (sections[n] === "qwen" ? this.settings() : it)) : answer;
-          },
-        },
-      },
+      middleware: this.middleware(),
     };
     // Started in the home folder: uv and others read settings from the folder they are started in.
     const executable = { command: server.command, args: [...server.args], options: { cwd: thisMachine.home } };
@@ -141,10 +147,35 @@ export class Connection implements vscode.Disposable {
     client.onNotification("qwen/refresh", ({ uri }: { uri: string }) => this.refreshEmitter.fire(uri));
     client.onDidChangeState(({ newState }) => {
       if (newState === State.Stopped && this.client === client) {
+        this.progress.clear();
         this.show({ kind: "stopped", why: "it ended; the log may say why" });
       }
     });
     return client;
+  }
+
+  private middleware(): Middleware {
+    return {
+      executeCommand: (command, args) => this.chosen(command, () => this.run(command, args)),
+      handleWorkDoneProgress: (token, message, next) => {
+        const stop = (): void =>
+          void this.client?.sendNotification(WorkDoneProgressCancelNotification.type, { token });
+        if (!this.progress.handle(token, message, stop)) {
+          next(token, message);
+        }
+      },
+      workspace: {
+        handleApplyEdit: async (params, next) => {
+          const result = await next({ ...params, edit: ticked(params.edit) }, NEVER);
+          return result instanceof ResponseError ? result : explained(params, result, versionOf);
+        },
+        configuration: async (params, token, next) => {
+          const answer = await next(params, token);
+          const sections = params.items.map(({ section }) => section);
+          return Array.isArray(answer) ? answer.map((it, n) => (sections[n] === "qwen" ? this.settings() : it)) : answer;
+        },
+      },
+    };
   }
 
   private settings(): Record<string, unknown> {
@@ -170,4 +201,9 @@ export class Connection implements vscode.Disposable {
     this.shown = shown;
     this.shownEmitter.fire(shown);
   }
+}
+
+function versionOf(uri: string): number | undefined {
+  const wanted = vscode.Uri.parse(uri).toString(); // the server may write the same URI in another way
+  return vscode.workspace.textDocuments.find((document) => document.uri.toString() === wanted)?.version;
 }

@@ -2,7 +2,7 @@
 // server and its start go on behind it.
 
 import * as vscode from "vscode";
-import { register } from "./commands";
+import { chosen, register } from "./commands";
 import { Connection } from "./connection";
 import { offer } from "./menu";
 import type { Property } from "./settings";
@@ -26,7 +26,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const properties = context.extension.packageJSON.contributes.configuration.properties as Record<string, Property>;
   const channel = vscode.window.createOutputChannel("Qwen", { log: true });
   const texts = new Texts();
-  const live = new Connection(properties, channel);
+  const live = new Connection(context.extensionPath, properties, channel, (command, next) => chosen(texts, command, next));
   connection = live;
   const bar = vscode.window.createStatusBarItem("qwenLsp.status", vscode.StatusBarAlignment.Right, 100);
   bar.name = "Qwen";

@@ -2,8 +2,9 @@
 
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { access, readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
+import * as path from "node:path";
 import type { Machine } from "./places";
 
 const PROBE_TIMEOUT_MS = 10_000; // uv unpacks a cached environment on first use
@@ -27,3 +28,13 @@ export const thisMachine: Machine = {
     });
   },
 };
+
+/** The server that the package names, which `scripts/package-editors --here` writes into it; empty where it names none. */
+export async function bundled(folder: string): Promise<readonly string[]> {
+  try {
+    const { command } = JSON.parse(await readFile(path.join(folder, "server.json"), "utf8")) as { command?: unknown };
+    return Array.isArray(command) && command.every((part) => typeof part === "string") ? command : [];
+  } catch {
+    return [];
+  }
+}

@@ -35,8 +35,13 @@ export async function menu(connection: Connection): Promise<void> {
   const { lines } = item(connection.shown);
   const status = lines.map((label) => ({ label, kind: vscode.QuickPickItemKind.Separator }));
   const run = (name: string) => () => vscode.commands.executeCommand(`qwenLsp.${name}`);
+  const cancel = connection.progress.running.map(({ title, stop }) => ({
+    label: `$(circle-slash) Cancel ${title}`,
+    run: async () => stop(),
+  }));
   const entries: Entry[] = connection.running
     ? [
+        ...cancel,
         { label: "$(debug-pause) Pause or resume", run: run("pause") },
         { label: "$(question) Why is there no suggestion?", run: run("why") },
         { label: "$(list-tree) Show context", run: run("context") },

@@ -16,15 +16,21 @@ export interface Server {
   readonly from: string; // for people
 }
 
-/** The first server there is. `folders` are those whose programs may be run: none in an untrusted workspace. */
+/** The first server there is. `bundled`: the one that the extension's package names, which may be of another machine.
+ * `folders` are those whose programs may be run: none in an untrusted workspace. */
 export async function findServer(
   machine: Machine,
   configured: readonly string[],
+  bundled: readonly string[],
   folders: readonly string[],
 ): Promise<Server | undefined> {
   const [command, ...args] = configured;
   if (command !== undefined) {
     return { command, args, from: "the setting qwen.server.command" };
+  }
+  const [packed, ...packedArgs] = bundled;
+  if (packed !== undefined && path.isAbsolute(packed) && (await machine.isProgram(packed))) {
+    return { command: packed, args: packedArgs, from: "the extension's package" };
   }
   for (const [file, from] of places(machine, folders)) {
     if (await machine.isProgram(file)) {

@@ -49,7 +49,7 @@ async def resolve(session: Session, params: t.CodeAction) -> t.CodeAction:
     if params.data is None and params.command is not None:  # Helix asks for these, too
         return params
     snapshot = session.snapshot()
-    action = convert.action_of(params.data, snapshot.documents)
+    action = _action(session, params.data, snapshot)
     if action.instruction:
         params.edit = await edit_of(session, await _made(session, action, snapshot))
         return params
@@ -65,7 +65,7 @@ async def apply_action(session: Session, arguments: Sequence[object]) -> dict[st
     if not arguments:
         raise BadPosition("the command needs an action")
     snapshot = session.snapshot()
-    action = convert.action_of(arguments[0], snapshot.documents)
+    action = _action(session, arguments[0], snapshot)
     if action.instruction:
         return await deliver(session, await _made(session, action, snapshot))
     edits = await _edits(session, snapshot, action)
@@ -83,6 +83,15 @@ async def apply_action(session: Session, arguments: Sequence[object]) -> dict[st
     session.status.nothing(FEATURE, action.uri, reason)
     session.editor.show("warning", f"{action.title}: {reason}")
     return {"applied": False, "reason": reason}
+
+
+def _action(session: Session, data: object, snapshot: Snapshot) -> Action:
+    """The chosen action; why there is none is shown, since VS Code drops a stale request's error."""
+    try:
+        return convert.action_of(data, snapshot.documents)
+    except QwenError as error:
+        session.editor.show("warning", error.message)
+        raise
 
 
 async def _made(session: Session, action: Action, snapshot: Snapshot) -> Made:

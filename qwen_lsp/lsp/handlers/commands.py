@@ -29,7 +29,8 @@ async def why(session: Session, arguments: Sequence[object]) -> list[dict[str, o
     command's result."""
     answers = session.status.why()
     reasons = [f"{answer['feature']}: {answer['reason']}" for answer in answers if answer["reason"]]
-    session.editor.show("info", "; ".join(reasons[:SHOWN_REASONS]) or "no request was left without an answer")
+    if not session.client.takes_markdown:
+        session.editor.show("info", "; ".join(reasons[:SHOWN_REASONS]) or "no request was left without an answer")
     return answers
 
 

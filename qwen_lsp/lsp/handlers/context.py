@@ -22,14 +22,19 @@ async def context(session: Session, arguments: Sequence[object]) -> list[Row]:
     ledger, found = await session.prompts.shown(cursor)
     if ledger is None:
         reason = excluded(cursor.document) or "the context that the settings allow is too short"
-        session.editor.show("info", f"nothing is shown to the model: {reason}")
+        _tell(session, f"nothing is shown to the model: {reason}")
         return [{"part": "none", "path": "", "n_tokens": 0, "reason": reason}]
     rows = list(rows_of(ledger, found or ()))
     total = sum(row["n_tokens"] for row in rows if isinstance(row["n_tokens"], int))
     names = ", ".join(f"{row['path']} {row['n_tokens']}" for row in rows if row["part"] == "base")
     index = "" if found is not None else "; no index here, open files only"
-    session.editor.show("info", f"the prompt holds about {total} tokens: {names}{index}")
+    _tell(session, f"the prompt holds about {total} tokens: {names}{index}")
     return rows
+
+
+def _tell(session: Session, message: str) -> None:
+    if not session.client.takes_markdown:
+        session.editor.show("info", message)
 
 
 def rows_of(ledger: Ledger, found: Iterable[Item]) -> Iterator[Row]:
