@@ -59,6 +59,7 @@ INSTRUCTION = "move TAX_PERCENT into a module of its own"
 CONSTANT, IMPORT, TAXES = "TAX_PERCENT = 19", "from shop.taxes import TAX_PERCENT", "shop/taxes.py"
 CHANGED = ("shop/stock.py", "shop/orders.py", "shop/report.py")
 SLOW_INSTRUCTION = "think about it for half a minute"
+EXPLAINED = "It counts what is in the shop."  # whatever is to be explained
 IS_EMPTY = "return not self.items"  # the body that *fill in is_empty* gives it
 
 FILES = {"shop/stock.py": STOCK, "shop/orders.py": ORDERS, "shop/report.py": REPORT, "shop/basket.py": BASKET}
@@ -79,6 +80,7 @@ def scripted(path: Path) -> Path:
     """The scripted engine's answers, for `model`; the first row that fits the prompt answers."""
     rows: list[dict[str, object]] = [
         *refactor(),
+        {"when": ["You explain code"], "say": EXPLAINED},
         {"near": [NOTHING_TYPED], "say": ""},
         {"near": [PRICE_TYPED], "say": PRICE},
         {"near": [TOTAL_TYPED], "say": TOTAL},

@@ -27,6 +27,14 @@ IN_HOST = (
     "a file with emoji and CRLF keeps both",
     "settings reach the server when they change, and only those that were set",
     "without a server there is an offer, not silence",
+    "a refactor over three files and a new one is shown, then applied",
+    "a refactor that is discarded changes nothing, and says so",
+    "a file that changed elsewhere while a refactor was made is followed",
+    "a file that changed at the same place makes a refactor stale, and the reason is told",
+    "a refactor whose file changes while it is shown is refused with the reason",
+    "a refactor is cancelled, and leaves nothing behind",
+    "a comment directive is an action, and its change is shown first",
+    "what an action explains is shown",
 )
 
 

@@ -110,7 +110,7 @@ def outcomes_file(scratch: Path) -> Path:
     return scratch / "outcomes.jsonl"
 
 
-def answers() -> dict[str, str]:
+def answers() -> dict[str, Any]:
     """What the scripted engine says, for the checks in JavaScript."""
     return {
         "total": project.TOTAL.rstrip(),
@@ -118,6 +118,12 @@ def answers() -> dict[str, str]:
         "price": project.PRICE.rstrip().replace("\n", "\r\n"),
         "priceTyped": project.PRICE_TYPED,
         "isEmpty": project.IS_EMPTY,
+        "instruction": project.INSTRUCTION,
+        "slowInstruction": project.SLOW_INSTRUCTION,
+        "explained": project.EXPLAINED,
+        "constant": project.CONSTANT,
+        "files": {name: project.FILES[name] for name in project.CHANGED},
+        "refactored": {name: project.refactored(name) for name in (*project.CHANGED, project.TAXES)},
     }
 
 

@@ -2,10 +2,10 @@
 // engine's answers are in project.py.
 
 const assert = require("node:assert/strict");
-const { execFileSync } = require("node:child_process");
-const fs = require("node:fs");
 const vscode = require("vscode");
 const { runAll, until } = require("./harness");
+const refactors = require("./refactors");
+const { daemon, sent, traffic } = require("./wire");
 const { actions, extension, open, ready, take, type } = require("./window");
 
 const say = JSON.parse(process.env.QWEN_TEST_ANSWERS);
@@ -14,9 +14,6 @@ const TAKEN = `${TOTAL}\n${say.total}`;
 const settings = () => vscode.workspace.getConfiguration("qwen");
 const set = (name, value) => settings().update(name, value, vscode.ConfigurationTarget.Global);
 
-const traffic = () =>
-  fs.readFileSync(process.env.QWEN_TEST_TRAFFIC, "utf8").trim().split("\n").map((line) => JSON.parse(line));
-const told = ({ message }) => message?.method === "workspace/didChangeConfiguration";
 
 const checks = {
   async "the extension activates in under 300 ms"() {
@@ -94,10 +91,8 @@ const checks = {
 
   async "a daemon that is killed comes back"() {
     const api = await ready();
-    const inference = (...args) =>
-      execFileSync(process.env.QWEN_TEST_PYTHON, ["-m", "inference", ...args], { encoding: "utf8" });
-    const [daemon] = JSON.parse(inference("status", "--json")).filter(({ state }) => state === "ready");
-    process.kill(daemon.pid, "SIGKILL");
+    const { pid } = daemon();
+    process.kill(pid, "SIGKILL");
     const editor = await open("shop/stock.py", TOTAL.slice(0, -1), "");
     await type(":\n"); // VS Code asks by itself, and gives up before the daemon is there
     // It asks again when the server says that the suggestion has come after all: nothing else triggers it here.
@@ -107,8 +102,7 @@ const checks = {
       return editor.document.getText().includes(first);
     });
     await until("ready again", () => api.statusText().endsWith("ready"));
-    const [other] = JSON.parse(inference("status", "--json")).filter(({ state }) => state === "ready");
-    assert.notEqual(other.pid, daemon.pid);
+    assert.notEqual(daemon().pid, pid);
   },
 
   async "a server that is killed comes back"() {
@@ -133,7 +127,7 @@ const checks = {
   async "settings reach the server when they change, and only those that were set"() {
     await ready();
     await set("completion.contextTokens", 0);
-    await until("the server is told", () => traffic().some(told));
+    await until("the server is told", () => sent("workspace/didChangeConfiguration").length > 0);
     await set("completion.contextTokens", undefined);
     await ready();
   },
@@ -151,4 +145,4 @@ const checks = {
   },
 };
 
-exports.run = () => runAll(checks);
+exports.run = () => runAll({ ...checks, ...refactors });

@@ -1,11 +1,14 @@
 // What a user does in the window, in a few words: open a file, put the cursor, ask for a suggestion, take it.
 
+const fs = require("node:fs");
 const vscode = require("vscode");
 const { until } = require("./harness");
 
 const root = () => vscode.workspace.workspaceFolders[0].uri;
 const at = (name) => vscode.Uri.joinPath(root(), name);
 const extension = () => vscode.extensions.getExtension("qwen-lsp.qwen-lsp");
+
+const onDisk = (name) => fs.readFileSync(at(name).fsPath, "utf8");
 
 let patienceMs = 30_000; // once it was in vain, the other checks are not to wait as long
 
@@ -49,6 +52,25 @@ async function take(editor, command = "editor.action.inlineSuggest.commit") {
   return editor.document.getText();
 }
 
+/** The project as it was at first: no dirty buffer, no file that a refactor made. */
+async function pristine() {
+  for (const document of vscode.workspace.textDocuments.filter(({ isDirty, uri }) => isDirty && uri.scheme === "file")) {
+    await vscode.window.showTextDocument(document);
+    await vscode.commands.executeCommand("workbench.action.files.revert");
+  }
+  const { files, refactored } = JSON.parse(process.env.QWEN_TEST_ANSWERS);
+  for (const name of Object.keys(refactored)) {
+    if (files[name] === undefined) fs.rmSync(at(name).fsPath, { force: true });
+    else if (onDisk(name) !== files[name]) fs.writeFileSync(at(name).fsPath, files[name]);
+  }
+  await until("the editor has seen the disk", () =>
+    vscode.workspace.textDocuments.every(({ uri, getText }) => {
+      const name = vscode.workspace.asRelativePath(uri, false);
+      return files[name] === undefined || getText() === files[name];
+    }),
+  );
+}
+
 async function type(text) {
   await vscode.commands.executeCommand("type", { text });
 }
@@ -58,4 +80,4 @@ async function actions(document, range, nResolved = 0) {
   return vscode.commands.executeCommand("vscode.executeCodeActionProvider", document.uri, range, undefined, nResolved);
 }
 
-module.exports = { at, root, extension, ready, open, take, type, actions };
+module.exports = { at, onDisk, pristine, root, extension, ready, open, take, type, actions };
