@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, get_args
 from qwen_lsp import __version__
 from qwen_lsp.eval.options import add_options
 from qwen_lsp.settings import EngineChoice
+from qwen_lsp.setup.options import add_options as setup_options
 
 if TYPE_CHECKING:
     from qwen_lsp.index.build import Progress, Report
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         match options.command:
+            case "setup":
+                from qwen_lsp.setup import command as setup
+
+                return setup.main(options)
             case "demo":
                 return _demo(options)
             case "doctor":
@@ -76,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"qwen-lsp {__version__}")
     parser.add_argument("--stdio", action="store_true", help="serve on stdin and stdout, as without any option")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    setup = commands.add_parser("setup", help="fetch a model that suits this machine, try it, put it into the settings")
+    setup_options(setup)
     demo = commands.add_parser("demo", help="play a short editing session with the real server")
     demo.add_argument("folder", nargs="?", type=_folder, metavar="FOLDER", help="source code to play on (a copy of it)")
     demo.add_argument("--engine", choices=[name for name in get_args(EngineChoice) if name != "auto"])
@@ -106,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--web", action="store_true", help="as a page: write it to a private file and print where")
     stats = commands.add_parser("stats", help="show what became of suggestions, in counts and percentiles")
     commands.add_parser("stop", help="stop that engine")
-    for command in (demo, doctor, index, context, trust, refactor, evaluate, status, stats):
+    for command in (setup, demo, doctor, index, context, trust, refactor, evaluate, status, stats):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 

@@ -25,6 +25,7 @@ LAYERS = {
         "windows",
         "lsp",
         "doctor",
+        "setup",
         "eval",
         "demo",
         "shell",

@@ -10,6 +10,8 @@ from inference.report import Report
 
 Say = Callable[[str], None]
 
+_FORMATS = {"llama": "gguf", "mlx": "mlx"}
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -45,7 +47,7 @@ def _repository(name: str, engine: str) -> Wanted:
     if gguf is not None and not gguf.endswith(".gguf"):
         raise FetchFailed(f"{name} names no .gguf file", "OWNER/NAME/FILE.gguf")
     engine = "llama" if gguf is not None else engine
-    folder = "--".join(part for part in (owner, repository, (gguf or "").removesuffix(".gguf")) if part)
+    folder = f"{owner}--{repository}-" + (gguf.removesuffix(".gguf") if gguf is not None else _FORMATS[engine])
     if not all(part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in (owner, repository)):
         raise FetchFailed(f"{name} is no name of a repository", "OWNER/NAME")
     return Wanted(f"{owner}/{repository}", None, engine, gguf, folder)

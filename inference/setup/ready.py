@@ -1,5 +1,6 @@
 """A model that is there: its headers are read, every key that its engine needs is looked at, and whether it fits."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from inference.errors import EngineError
 from inference.hardware import machine
 from inference.memory import MemoryPlan
 from inference.models import catalogue as local
+from inference.models import gguf
 from inference.models.choice import Wishes
 from inference.models.entries import Catalogue
 from inference.models.fetch import place
@@ -17,17 +19,22 @@ from inference.models.fetch.listing import FetchFailed, Wanted
 from inference.report import Report
 from inference.runner import CHUNK
 from inference.setup.aim import Target
+from inference.tokenizer import from_folder, from_gguf
+
+USUAL_TOKENS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>", "<|im_end|>", "<|endoftext|>")
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A model in its place. `path` is what the settings name; `layout` what the catalogue expects of it."""
+    """A model in its place. `path` is what the settings name; `layout` what the catalogue expects of it; `notes`: what
+    is other than the catalogue says."""
 
     engine: str
     path: str
     n_ctx: int | None
     layout: str | None
-    tokens: dict[str, int]
+    tokens: dict[str, int]  # control tokens that are one id
+    notes: tuple[str, ...]
     origin: str
     plan: str
 
@@ -38,15 +45,35 @@ class Ready:
 def ready(aim: Target, folder: Path, report: Report) -> Ready:
     found, path = plan(aim, folder, report)
     model = aim.model
+    found_ids = control_ids(path, aim.wanted.engine, model.tokens if model is not None else USUAL_TOKENS)
     return Ready(
         engine=aim.wanted.engine,
         path=str(path),
         n_ctx=aim.n_ctx,
         layout=model.layout if model is not None else None,
-        tokens=dict(model.tokens) if model is not None else {},
+        tokens=found_ids,
+        notes=tuple(_odd(model.tokens if model is not None else {}, found_ids)),
         origin=_origin(folder),
         plan=f"context {found.n_ctx:,} tokens; {found.line}",
     )
+
+
+def control_ids(path: Path, engine: str, names: Iterable[str]) -> dict[str, int]:
+    """Which of these control tokens are one token in this model, and its id. Raises FetchFailed."""
+    try:
+        tokenizer = from_folder(path) if engine == "mlx" else from_gguf(gguf.read_header(path).metadata)
+    except EngineError as error:
+        raise FetchFailed(error.message, "this model can not be used here: name another") from error
+    ids = {name: tokenizer.encode(name, parse_special=True) for name in names}
+    return {name: found[0] for name, found in ids.items() if len(found) == 1}
+
+
+def _odd(known: Mapping[str, int], found: Mapping[str, int]) -> Iterator[str]:
+    for name, token in known.items():
+        if name not in found:
+            yield f"{name} is not one token in this model"
+        elif found[name] != token:
+            yield f"{name} is token {found[name]}, and {token} in the catalogue"
 
 
 def plan(aim: Target, folder: Path, report: Report) -> tuple[MemoryPlan, Path]:

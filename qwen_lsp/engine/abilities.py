@@ -18,6 +18,7 @@ CHAT = ("<|im_start|>", "<|im_end|>")
 OTHERS = ("<|repo_name|>", "<|file_sep|>", "<|fim_pad|>", "<|endoftext|>", "<think>", "</think>")
 CONTROLS = (*FIM, *CHAT, *OTHERS)
 NO_SUCH_ROUTE = (404, 405, 501)
+_PROMPT = "def add(a, b):\n"  # some tokens: vLLM 0.32 dies of a prompt of one, on a processor with this architecture
 
 Tokenize = Literal["", "content", "prompt"]  # how its /tokenize is asked: not at all, llama-server's way, vLLM's way
 
@@ -80,7 +81,7 @@ class Prober:
     async def run(self) -> Abilities:
         """Raises EngineMissing where it answers no question at all."""
         tokenize, reads_controls, known = await self._tokenizer()
-        prompt: object = await self._some_ids(tokenize) or "a"
+        prompt: object = await self._some_ids(tokenize) or _PROMPT
         status, takes = await self._extras("v1/completions", {"prompt": prompt})
         if status == 200:
             if not tokenize:
@@ -119,7 +120,7 @@ class Prober:
         return tokens if isinstance(tokens, list) and all(isinstance(each, int) for each in tokens) else None
 
     async def _some_ids(self, tokenize: Tokenize) -> list[int] | None:
-        return await self.ids(tokenize, "a", parse_special=False) if tokenize else None
+        return await self.ids(tokenize, _PROMPT, parse_special=False) if tokenize else None
 
     async def _extras(self, route: str, question: Mapping[str, Any]) -> tuple[int, frozenset[str]]:
         """The status without extra fields, and those that may be added: tried all at once, then one by one."""

@@ -27,7 +27,7 @@ from tests.inference.setup_runs import NAMES, REPOSITORY, Run, catalogue_of, pub
 from tests.inference.weights import EMBEDDED
 
 MINE = Wishes(REPOSITORY, "llama")
-FOLDER = f"some--embedded@{COMMIT[:12]}"
+FOLDER = f"some--embedded-gguf@{COMMIT[:12]}"
 GGUF = (EMBEDDED / "model.gguf").read_bytes()
 
 
@@ -54,7 +54,7 @@ def test_a_repository_of_the_hub(engine: str, hub: FakeHub, tmp_path: Path) -> N
     run = Run()
     ready = run(hub, tmp_path, Wishes(REPOSITORY, engine))
     assert ready is not None and (ready.engine, ready.origin) == (engine, f"revision {COMMIT[:12]}")
-    folder = tmp_path / FOLDER
+    folder = tmp_path / FOLDER.replace("gguf", "gguf" if engine == "llama" else "mlx")
     wanted = {"model.gguf"} if engine == "llama" else set(NAMES)
     assert {path.name for path in folder.iterdir()} == wanted | {"fetched.json"}
     assert ready.path == str(folder / "model.gguf" if engine == "llama" else folder)
@@ -83,7 +83,7 @@ def test_interrupted_it_goes_on_with_the_commit_it_began(hub: FakeHub, tmp_path:
     with pytest.raises(KeyboardInterrupt):
         Run()(hub, tmp_path, MINE, progress=interrupt)
     assert files(tmp_path) == {
-        ".incoming/some--embedded/fetched.json", ".incoming/some--embedded/model.gguf.part", ".setup.lock",
+        ".incoming/some--embedded-gguf/fetched.json", ".incoming/some--embedded-gguf/model.gguf.part", ".setup.lock",
     }  # fmt: skip
     run = Run()
     assert run(hub, tmp_path, MINE) is not None
@@ -102,7 +102,7 @@ def test_killed_it_goes_on(hub: FakeHub, tmp_path: Path) -> None:
             reached.set()
             release.wait(60)
 
-    part = tmp_path / "models" / ".incoming" / "some--embedded" / "model.gguf.part"
+    part = tmp_path / "models" / ".incoming" / "some--embedded-gguf" / "model.gguf.part"
     hub.before_piece = before_piece
     command = [sys.executable, "-P", "-m", "inference", "setup", "--model", REPOSITORY, "--engine", "llama", "--yes"]
     environment = os.environ | {"QWEN_LSP_HOME": str(tmp_path), "HF_ENDPOINT": hub.url}
@@ -128,11 +128,11 @@ def test_a_newer_commit_begins_anew(hub: FakeHub, tmp_path: Path) -> None:
     hub.faults = [Fault("model.gguf", "status", None, 404)]
     assert "has no" in refused(Run(), hub, tmp_path)
     hub.faults = []
-    (tmp_path / ".incoming/some--embedded/model.gguf.part").write_bytes(GGUF[:1000])
-    (tmp_path / ".incoming/some--embedded/fetched.json").write_text("{}")
+    (tmp_path / ".incoming/some--embedded-gguf/model.gguf.part").write_bytes(GGUF[:1000])
+    (tmp_path / ".incoming/some--embedded-gguf/fetched.json").write_text("{}")
     hub.commit = "f" * 40
     assert Run()(hub, tmp_path, MINE) is not None
-    assert hub.sent("model.gguf")[-1] is None and (tmp_path / f"some--embedded@{'f' * 12}").is_dir()
+    assert hub.sent("model.gguf")[-1] is None and (tmp_path / f"some--embedded-gguf@{'f' * 12}").is_dir()
 
 
 def test_a_revision_that_is_gone(hub: FakeHub, tmp_path: Path) -> None:
