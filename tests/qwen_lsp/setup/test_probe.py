@@ -28,7 +28,7 @@ async def test_the_examples_are_asked_as_completions_are() -> None:
 
 
 class Refusing(FakeEngine):
-    async def generate(self, request: Request):  # type: ignore[no-untyped-def, override]
+    async def generate(self, request: Request):  # type: ignore[no-untyped-def]
         raise EngineRefused("the model does not know the control token <|fim_prefix|>")
         yield
 
@@ -59,7 +59,7 @@ def test_the_cheapest_of_those_that_work(scores: list[Score], chosen: str | None
 
 
 class Timed(FakeEngine):
-    async def generate(self, request: Request):  # type: ignore[no-untyped-def, override]
+    async def generate(self, request: Request):  # type: ignore[no-untyped-def]
         self.asked.append(request)
         yield Usage(2000, None, 0, None, 0.0)
         for at_ms in (500.0, 600.0, 700.0):
