@@ -37,7 +37,7 @@ def of_folder(folder: Path, settings: EngineSettings, has_metal: bool) -> ModelS
     loaded = {name: kind for name, kind in tensors.items() if not any(part in name for part in _NOT_LOADED)}
     weights = sum(_mlx_bytes(dtype, has_metal) * prod(shape) for dtype, shape in loaded.values())
     item = _HALF if has_metal and not _is_wide(loaded) else _F32
-    return _in_mlx(_shape(config), config["max_position_embeddings"], weights, item, settings)
+    return _in_mlx(shape_of(config), config["max_position_embeddings"], weights, item, settings)
 
 
 def of_entry(shape: Shape, n_ctx: int, weight_bytes: int, engine: EngineName, settings: EngineSettings) -> ModelSizes:
@@ -71,7 +71,7 @@ def _in_mlx(shape: Shape, n_ctx: int, weight_bytes: int, item: int, settings: En
     )
 
 
-def _shape(config: Mapping[str, Any]) -> Shape:
+def shape_of(config: Mapping[str, Any]) -> Shape:
     """Of a `config.json` that has passed the checks."""
     linear = Linear(
         config["linear_num_value_heads"],
