@@ -19,8 +19,8 @@ ACTION_KINDS = (
 )
 WHY, ACCEPTED, APPLY_ACTION = "qwen.why", "qwen.accepted", "qwen.applyAction"
 PAUSE, STATS, CONTEXT, TRUST = "qwen.pause", "qwen.stats", "qwen.context", "qwen.trust"
-REFACTOR, EXPLAIN = "qwen.refactor", "qwen.explain"
-COMMANDS = (WHY, ACCEPTED, APPLY_ACTION, PAUSE, STATS, CONTEXT, TRUST, REFACTOR, EXPLAIN)
+REFACTOR, EXPLAIN, CANCEL = "qwen.refactor", "qwen.explain", "qwen.cancel"
+COMMANDS = (WHY, ACCEPTED, APPLY_ACTION, PAUSE, STATS, CONTEXT, TRUST, REFACTOR, EXPLAIN, CANCEL)
 
 
 @dataclass(frozen=True, slots=True)

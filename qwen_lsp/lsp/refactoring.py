@@ -34,6 +34,7 @@ FEATURE = "refactor"
 INDEX_S = 5.0  # the event loop is never busy for that long
 SETTLE_S = 3.0  # until an editor has told us what it did
 APPLY, CANCEL = "Apply", "Cancel"
+SHOWN_NAMES = 8  # files, in a question
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ async def _checks(session: Session, place: Workspace, tell: Progress) -> AsyncIt
 
 @asynccontextmanager
 async def _progress(session: Session, title: str) -> AsyncIterator[Progress]:
-    """Lines of a display whose cancel button ends the work; the request then fails with that reason."""
+    """Lines of a display whose cancel button ends the work, as `qwen.cancel` does; the request then fails so."""
     task = asyncio.current_task()
     token = session.next_token(FEATURE)
     cancelled = False
@@ -144,8 +145,8 @@ async def _progress(session: Session, title: str) -> AsyncIterator[Progress]:
             task.cancel()
 
     shown = session.client.progress and await session.editor.create_progress(token)
+    session.cancels[token] = cancel
     if shown:
-        session.cancels[token] = cancel
         session.editor.begin_progress(token, title, cancellable=True)
     end = "failed"
     try:
@@ -225,8 +226,7 @@ async def deliver(session: Session, made: Made) -> dict[str, object]:
     markdown = report(made.title, made.done)
     edit = await edit_of(session, made)
     if made.done.risks and not session.client.annotates:
-        question = f"{made.title}: {'; '.join(made.done.risks)}"
-        if await session.editor.ask(question, (APPLY, CANCEL)) != APPLY:
+        if await session.editor.ask(_question(made), (APPLY, CANCEL)) != APPLY:
             return _ended(session, made, "you refused it", markdown)
         edit = await edit_of(session, made)  # while the question stood there, texts may have changed
     with _told(session, made.title, made.place.root.as_uri()):
@@ -241,6 +241,13 @@ async def deliver(session: Session, made: Made) -> dict[str, object]:
         names = ", ".join(Path(uri).name for uri in missing)
         return _ended(session, made, f"not applied to {names}: the texts are not as the edit leaves them", markdown)
     return {"applied": True, "markdown": markdown}
+
+
+def _question(made: Made) -> str:
+    """For an editor that shows nothing of the edit: at least which files it changes."""
+    names = [change.path for change in made.done.changes if change.before is not None and change.after is not None]
+    told = ", ".join(names[:SHOWN_NAMES]) + (f" and {len(names) - SHOWN_NAMES} more" if names[SHOWN_NAMES:] else "")
+    return f"{made.title}: {'; '.join([*made.done.risks, *([f'changes {told}'] if told else [])])}"
 
 
 def _ended(session: Session, made: Made, reason: str, markdown: str) -> dict[str, object]:

@@ -73,7 +73,7 @@ class Session:
         self._snapshot: Snapshot | None = None
         self._judge = Judge()
         self.prompts = Prompts(self.snapshot, Retrieval(self.index), self._read, self.spawn)
-        self.cancels: dict[str, Callable[[], None]] = {}  # by the token of a progress display
+        self.cancels: dict[str, Callable[[], None]] = {}  # by the token of their progress
         self._tokens = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Event] = set()

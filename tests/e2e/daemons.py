@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,18 @@ class Daemons:
     def running(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.run("status", "--json"))
         return [each for each in found if each["state"] == "ready"]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is asked of the daemons waits until the end of this."""
+        pids = [each["pid"] for each in self.running()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def evaluated(self, engine: str) -> int:
         """Tokens that the engine's one daemon has evaluated so far."""

@@ -16,6 +16,7 @@ return {
   handlers = {
     ['qwen/status'] = function(...) return require('qwen_lsp.status').on_status(...) end,
     ['qwen/refresh'] = function(...) return require('qwen_lsp.suggestion').on_refresh(...) end,
+    ['window/showMessage'] = function(...) return require('qwen_lsp.command').on_message(...) end,
     ['workspace/applyEdit'] = function(...) return require('qwen_lsp.edits').on_apply(...) end,
   },
 }

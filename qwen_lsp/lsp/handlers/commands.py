@@ -6,7 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from lsprotocol import types as t
 
 from qwen_lsp.errors import BadPosition, NotDone
-from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, CONTEXT, EXPLAIN, PAUSE, REFACTOR, STATS, TRUST, WHY
+from qwen_lsp.lsp.capabilities import (
+    ACCEPTED,
+    APPLY_ACTION,
+    CANCEL,
+    CONTEXT,
+    EXPLAIN,
+    PAUSE,
+    REFACTOR,
+    STATS,
+    TRUST,
+    WHY,
+)
 from qwen_lsp.lsp.handlers.actions import apply_action
 from qwen_lsp.lsp.handlers.asked import explain, refactor
 from qwen_lsp.lsp.handlers.context import context
@@ -48,6 +59,15 @@ async def pause(session: Session, arguments: Sequence[object]) -> dict[str, bool
     return {"paused": session.suggestions.paused}
 
 
+async def cancel(session: Session, arguments: Sequence[object]) -> dict[str, int]:
+    """End every change that is being made: not every editor can cancel a request, or a progress display."""
+    stops = list(session.cancels.values())
+    for stop in stops:
+        stop()
+    session.editor.show("info", "cancelled" if stops else "nothing runs that could be cancelled")
+    return {"cancelled": len(stops)}
+
+
 async def stats(session: Session, arguments: Sequence[object]) -> dict[str, object]:
     """Counts and percentiles of all windows so far."""
     return session.suggestions.stats().summary()
@@ -76,4 +96,5 @@ _COMMANDS: Mapping[str, Callable[[Session, Sequence[object]], Awaitable[object]]
     TRUST: trusted,
     REFACTOR: refactor,
     EXPLAIN: explain,
+    CANCEL: cancel,
 }

@@ -2,6 +2,7 @@
 other door. Knows no test.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from tests.e2e.editors.terminal import Terminal, private, terminal, until
 
 ROOT = Path(__file__).parents[3]
 FRAGMENT = ROOT / "editors/helix/languages.toml"
+README = ROOT / "editors/helix/README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,7 @@ class Helix:
 
     def session(self) -> traffic.Session:
         """What was said with the server that runs now."""
-        sessions = traffic.read(self.log)
-        return sessions[-1] if sessions else traffic.Session()
+        return traffic.newest(self.log)
 
     def ready(self) -> None:
         """Wait until the server has the file and the model."""
@@ -86,6 +87,8 @@ def helix(folder: Path, root: Path, name: str) -> Iterator[Helix]:
     arguments = ", ".join(f'"{part}"' for part in (tee.__file__, log, "--", sys.executable, "-P", "-m", "qwen_lsp"))
     command = f'command = "{sys.executable}"\nargs = [{arguments}]\n'
     (configuration / "languages.toml").write_text(fragment.replace('command = "qwen-lsp"\n', command), "utf-8")
+    [settings] = re.findall(r"```toml\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (configuration / "config.toml").write_text(settings, "utf-8")
     with terminal(folder, [str(program), name], root, environ) as found:
         editor = Helix(found, root, log)
         editor.ready()

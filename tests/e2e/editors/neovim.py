@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.editors import tee
+from tests.e2e.editors import tee, traffic
 from tests.e2e.editors.msgpack_rpc import Rpc
 from tests.e2e.editors.places import need
 from tests.e2e.editors.terminal import Terminal, private, terminal, until
@@ -29,6 +29,10 @@ class Neovim:
     rpc: Rpc
     root: Path
     log: Path
+
+    def session(self) -> traffic.Session:
+        """What was said with the server that runs now."""
+        return traffic.newest(self.log)
 
     def lua(self, code: str, *arguments: Any) -> Any:
         return self.rpc.call("nvim_exec_lua", code, list(arguments))
@@ -66,6 +70,16 @@ class Neovim:
 
     def mode(self) -> str:
         return str(self.rpc.call("nvim_get_mode")["mode"])
+
+    def on(self) -> None:
+        """Go on where a message is longer than a line and Neovim waits for a key."""
+
+        def goes_on() -> bool:
+            if self.mode() in ("r", "rm"):
+                self.terminal.keys("Enter")
+            return self.mode() == "n"
+
+        until(goes_on, "normal mode", self.terminal.screen)
 
     def ghost(self) -> str:
         """The ghost text, lines and all; "" where there is none."""

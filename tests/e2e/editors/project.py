@@ -1,7 +1,7 @@
 """The project that every editor opens, and what the scripted engine says there. Knows no editor.
 
 Three modules that each hold the same constant, so that a refactor has something to do in all of them and a new file to
-make; and one file with emoji and CRLF. The answers are for the machinery: they say nothing about a model.
+make; one of them and a fourth have emoji and CRLF. The answers are for the machinery: they say nothing about a model.
 """
 
 import json
@@ -34,14 +34,14 @@ TAX_PERCENT = 19
 def gross(net):
     return net * (100 + TAX_PERCENT) / 100
 '''
-REPORT = '''"""What is printed."""
+REPORT = '''"""What is printed. 🧾"""
 
 TAX_PERCENT = 19
 
 
 def header():
-    return f"all prices with {TAX_PERCENT} % tax"
-'''
+    return f"🧾 all prices with {TAX_PERCENT} % tax"
+'''.replace("\n", "\r\n")
 BASKET = """# 🧺 größe, 数量
 def label(name):
     return "🧺 " + name

@@ -4,18 +4,18 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.daemons import Daemons
-from tests.e2e.editors import project, traffic
+from tests.e2e.editors import project
 from tests.e2e.editors.helix import FRAGMENT, Helix, helix
 from tests.e2e.editors.places import need
+from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import private, until
 
 pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
@@ -24,34 +24,16 @@ FIRST, SECOND = project.TOTAL.rstrip("\n").split("\n")
 WITH_TOTAL = f"{project.STOCK}\n    {project.TOTAL_TYPED}\n{project.TOTAL}"
 WITH_PRICE = project.BASKET + f"\n{project.PRICE_TYPED}\n{project.PRICE}".replace("\n", "\r\n")
 
-Start = Callable[[str], AbstractContextManager[Helix]]
-
 
 @pytest.fixture
-def start(daemons: Daemons) -> Iterator[Start]:
-    """A Helix in the project; when it has left, what was said is checked."""
-    project.settings(daemons.home)
-
-    @contextmanager
-    def started(name: str) -> Iterator[Helix]:
-        with tempfile.TemporaryDirectory(prefix="helix-", ignore_cleanup_errors=True) as place:
-            folder = Path(place)
-            with helix(folder, project.make(folder), name) as editor:
-                yield editor
-            traffic.check(editor.log)
-
-    yield started
-
-
-@pytest.fixture
-def stock(start: Start) -> Iterator[Helix]:
-    with start("shop/stock.py") as found:
+def stock(daemons: Daemons) -> Iterator[Helix]:
+    with started(daemons, helix, "shop/stock.py") as found:
         yield found
 
 
 @pytest.fixture
-def basket(start: Start) -> Iterator[Helix]:
-    with start("shop/basket.py") as found:
+def basket(daemons: Daemons) -> Iterator[Helix]:
+    with started(daemons, helix, "shop/basket.py") as found:
         yield found
 
 

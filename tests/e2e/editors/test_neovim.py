@@ -3,16 +3,14 @@
 import os
 import re
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.daemons import Daemons
-from tests.e2e.editors import project, traffic
+from tests.e2e.editors import project
 from tests.e2e.editors.neovim import ROOT, Neovim, neovim
+from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import until
 
 pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
@@ -20,28 +18,10 @@ pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
 FIRST, SECOND = project.TOTAL.rstrip("\n").split("\n")
 STATUS = "require('qwen_lsp.status').of(vim.lsp.get_clients({ name = 'qwen_lsp' })[1])"
 
-Start = Callable[..., AbstractContextManager[Neovim]]
-
 
 @pytest.fixture
-def start(daemons: Daemons) -> Iterator[Start]:
-    """A Neovim in the project; when it has left, what was said is checked."""
-    project.settings(daemons.home)
-
-    @contextmanager
-    def started(program: str = "nvim") -> Iterator[Neovim]:
-        with tempfile.TemporaryDirectory(prefix="nvim-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            with neovim(folder, project.make(folder), program) as editor:
-                yield editor
-            traffic.check(editor.log)
-
-    yield started
-
-
-@pytest.fixture
-def editor(start: Start) -> Iterator[Neovim]:
-    with start() as found:
+def editor(daemons: Daemons) -> Iterator[Neovim]:
+    with started(daemons, neovim, "nvim") as found:
         yield found
 
 
@@ -65,8 +45,7 @@ def priced(editor: Neovim) -> None:
 
 def reported(editor: Neovim) -> list[list[object]]:
     """The arguments of every `qwen.accepted` so far."""
-    [session] = traffic.read(editor.log)
-    sent = [message["params"] for message in session.sent("editor", "workspace/executeCommand")]
+    sent = [message["params"] for message in editor.session().sent("editor", "workspace/executeCommand")]
     return [params["arguments"] for params in sent if params["command"] == "qwen.accepted"]
 
 
@@ -152,22 +131,6 @@ def test_a_code_action_is_listed_and_applied(editor: Neovim) -> None:
     until(lambda: editor.lines()[-1] == f"        {project.IS_EMPTY}", "the body", editor.told)
 
 
-def test_a_refactor_is_applied_and_reported(editor: Neovim) -> None:
-    """Three files and a new one: listed, confirmed, in the buffers, and on the disk after a write."""
-    editor.edit("shop/stock.py")
-    editor.terminal.text(f":QwenRefactor {project.INSTRUCTION}")
-    editor.terminal.keys("Enter")
-    editor.terminal.shows("shop/taxes.py (create)", "[C]ancel")
-    editor.terminal.keys("a")
-    editor.terminal.shows("creates shop/taxes.py", f"+{project.IMPORT}")
-    for name in (*project.CHANGED, project.TAXES):
-        assert editor.text(name) + "\n" == project.refactored(name)
-    editor.terminal.keys("Escape")
-    editor.ex("wall")
-    for name in (*project.CHANGED, project.TAXES):
-        assert (editor.root / name).read_text("utf-8") == project.refactored(name)
-
-
 def test_the_status_line_says_what_there_is(editor: Neovim) -> None:
     editor.edit("shop/stock.py")
     editor.terminal.shows(" qwen\n")
@@ -198,10 +161,10 @@ def test_a_refresh_asks_again(editor: Neovim) -> None:
     editor.lua(
         "vim.api.nvim_buf_clear_namespace(0, vim.api.nvim_get_namespaces()['nvim.lsp.inline_completion'], 0, -1)"
     )
-    n_before = len(traffic.read(editor.log)[0].sent("editor", "textDocument/inlineCompletion"))
+    n_before = len(editor.session().sent("editor", "textDocument/inlineCompletion"))
     editor.lua("require('qwen_lsp.suggestion').on_refresh(nil, { uri = vim.uri_from_bufnr(0) })")
     until(
-        lambda: len(traffic.read(editor.log)[0].sent("editor", "textDocument/inlineCompletion")) > n_before,
+        lambda: len(editor.session().sent("editor", "textDocument/inlineCompletion")) > n_before,
         "another request",
     )
     editor.shows_ghost(f"{FIRST.lstrip()}\n{SECOND}")
@@ -223,8 +186,8 @@ def test_help_is_found_at_once(editor: Neovim) -> None:
     assert ":QwenRefactor" in editor.rpc.call("nvim_get_current_line")
 
 
-def test_neovim_0_11_has_the_menu_and_says_what_it_lacks(start: Start) -> None:
-    with start("nvim-0.11") as editor:
+def test_neovim_0_11_has_the_menu_and_says_what_it_lacks(daemons: Daemons) -> None:
+    with started(daemons, neovim, "nvim-0.11") as editor:
         editor.edit("shop/stock.py")
         editor.terminal.keys("G", "o", "Enter")
         editor.terminal.text(project.TOTAL_TYPED)

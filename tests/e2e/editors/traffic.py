@@ -34,6 +34,11 @@ class Session:
     def messages(self, sender: str) -> Iterator[dict[str, Any]]:
         return (line["message"] for line in self.lines if line.get("from") == sender and "message" in line)
 
+    def progress(self) -> list[str]:
+        """The lines of all progress displays so far."""
+        values = [m["params"]["value"] for m in self.sent("server", "$/progress")]
+        return [value.get("message", "") for value in values]
+
     def answers(self, method: str) -> list[Any]:
         """The server's results for the editor's requests of this method, in the order of the requests."""
         by_id = {m["id"]: m for m in self.messages("server") if "id" in m and "method" not in m}
@@ -55,6 +60,12 @@ def read(log: Path) -> list[Session]:
                 continue  # the last line of a process that was killed
             found.setdefault(entry["session"], Session()).lines.append(entry)
     return list(found.values())
+
+
+def newest(log: Path) -> Session:
+    """The session that began last; an empty one before the first."""
+    sessions = read(log)
+    return sessions[-1] if sessions else Session()
 
 
 def check(log: Path) -> list[Session]:

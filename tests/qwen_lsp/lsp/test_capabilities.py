@@ -16,6 +16,7 @@ COMMANDS = {
         "qwen.trust",
         "qwen.refactor",
         "qwen.explain",
+        "qwen.cancel",
     ]
 }
 FOLDERS = {"workspaceFolders": {"supported": True, "changeNotifications": True}}

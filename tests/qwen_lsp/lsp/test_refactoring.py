@@ -214,6 +214,23 @@ async def test_the_cancel_button_ends_it_and_leaves_nothing(root: Path) -> None:
     assert window.said("window/showMessage") == []  # who pressed the button knows it
 
 
+async def test_a_command_ends_it_where_the_editor_has_no_button(root: Path) -> None:
+    window = Window(root, lambda method, params: None)
+    await window.begin("helix_25.07.1")
+    cancel = {"command": "qwen.cancel", "arguments": []}
+
+    def press() -> None:
+        window.wire.send("workspace/executeCommand", cancel)
+
+    window.engine.hook = press
+    with pytest.raises(AssertionError, match="you cancelled it"):
+        await window.refactor()
+    assert window.said("workspace/applyEdit") == [] and "edit blocks" not in window.engine.heard[-1]
+    window.engine.hook = lambda: None
+    assert await window.wire.ask("workspace/executeCommand", cancel) == {"cancelled": 0}
+    assert "nothing runs" in window.said("window/showMessage")[-1]["message"]
+
+
 async def test_the_index_is_taken_and_given_back_on_the_event_loop(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here, seen = threading.get_ident(), []
 

@@ -9,6 +9,16 @@ local function tell(text, level)
   vim.notify('qwen-lsp: ' .. text, level or vim.log.levels.INFO)
 end
 
+local shown = '' -- by the server, last
+
+--- A message of the server's, with one name before it instead of two.
+function M.on_message(_, params)
+  shown = params.message
+  local kind = vim.lsp.protocol.MessageType
+  local levels = { [kind.Error] = vim.log.levels.ERROR, [kind.Warning] = vim.log.levels.WARN, [kind.Info] = vim.log.levels.INFO }
+  vim.notify(shown, levels[params.type] or vim.log.levels.DEBUG)
+end
+
 --- Run a command of the server; `done` gets its result. An error is told to the user here.
 local function run(name, arguments, done)
   local client = status.client()
@@ -18,11 +28,13 @@ local function run(name, arguments, done)
     return tell(('this server has no command %s'):format(name), vim.log.levels.WARN)
   end
   local bufnr = vim.api.nvim_get_current_buf()
-  local _, id = client:request('workspace/executeCommand', { command = name, arguments = arguments }, function(err, result)
-    running = nil
+  local id
+  _, id = client:request('workspace/executeCommand', { command = name, arguments = arguments }, function(err, result)
+    if running and running.id == id then running = nil end
     if err then
       local level = err.code == vim.lsp.protocol.ErrorCodes.RequestCancelled and vim.log.levels.INFO or vim.log.levels.ERROR
-      return tell(err.message, level)
+      -- The server says for itself why a change is none.
+      return not vim.endswith(shown, err.message) and tell(err.message, level)
     end
     if done then done(result == vim.NIL and nil or result) end
   end, bufnr)
@@ -60,10 +72,10 @@ function M.refactor(instruction, lines)
   vim.ui.input({ prompt = 'Qwen, refactor: ' }, ask)
 end
 
---- Stop the command that runs; the server lets go of the model at once.
+--- Stop the command that runs, else the changes that code actions began; the server lets go of the model at once.
 function M.cancel()
-  if not running then return tell('nothing runs') end
-  running.client:cancel_request(running.id)
+  if running then return running.client:cancel_request(running.id) end
+  run('qwen.cancel', {})
 end
 
 function M.explain(lines)
