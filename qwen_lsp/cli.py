@@ -88,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--engine", choices=[name for name in get_args(EngineChoice) if name != "auto"])
     doctor = commands.add_parser("doctor", help="check everything from the packages to a completion")
     doctor.add_argument("--file", type=_file, metavar="PATH", help="complete at the end of this file")
+    doctor.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="for a bug report: show what goes in, ask, write a zip"
+    )
+    doctor.add_argument("--yes", action="store_true", help="with --bundle: do not ask")
     index = commands.add_parser("index", help="read a folder's code now, as an editor would in the background")
     index.add_argument("folder", nargs="?", type=_folder, metavar="FOLDER", default=".", help="instead of this one")
     context = commands.add_parser("context", help="show what else of the repository a prompt would hold, and why")
@@ -167,16 +171,20 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from qwen_lsp import doctor
+    from qwen_lsp.doctor import chain, links
 
     outcomes = []
-    for outcome in doctor.examine(options.file):
+    for outcome in chain.examine(options.file):
         outcomes.append(outcome)
-        if not options.json:
+        if not options.json and options.bundle is None:
             print(outcome.line(), flush=True)
+    if options.bundle is not None:
+        from qwen_lsp.doctor import bundle
+
+        return bundle.make(options.bundle, outcomes, options.yes)
     if options.json:
         told = {"ok": all(o.ok for o in outcomes), "checks": [o.as_json() for o in outcomes]}
-        print(json.dumps({**told, "machine": doctor.machine()}, indent=2))
+        print(json.dumps({**told, "machine": links.machine()}, indent=2))
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 

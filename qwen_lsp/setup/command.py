@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from qwen_lsp import doctor, settings_file
+from qwen_lsp import settings_file
+from qwen_lsp.doctor.chain import examine
 from qwen_lsp.engine import egress
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import NotDone, QwenError
@@ -53,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"qwen-lsp: {error}", file=sys.stderr)
         return 1
     say(f"written to {user_file()}: {settings_file.shown(values)}")
-    outcomes = list(doctor.examine(None))
+    outcomes = list(examine(None))
     for outcome in outcomes:
         if not outcome.ok:
             say(outcome.line())

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from qwen_lsp import __version__, cli, doctor, windows
-from qwen_lsp.doctor import Check, Failed
+from qwen_lsp import __version__, cli, windows
+from qwen_lsp.doctor import chain
+from qwen_lsp.doctor.chain import Check
+from qwen_lsp.doctor.links import Failed
 from qwen_lsp.index.database import index_folder, store_folder
 from qwen_lsp.index.locks import locked
 from qwen_lsp.index.rules import Skipped
@@ -62,7 +64,7 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
 def test_doctor_says_a_remedy_and_exits_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "checks", lambda file: (Check("a", works, "-"), Check("b", fails, "mend it")))
+    monkeypatch.setattr(chain, "checks", lambda file: (Check("a", works, "-"), Check("b", fails, "mend it")))
     assert cli.main(["doctor"]) == 1
     assert capsys.readouterr().out == "ok    a: fine\nFAIL  b: broken\n      mend it\n"
     assert cli.main(["doctor", "--json"]) == 1
@@ -72,19 +74,19 @@ def test_doctor_says_a_remedy_and_exits_with_1(
 
 
 def test_doctor_is_content(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "checks", lambda file: (Check("a", works, "-"),))
+    monkeypatch.setattr(chain, "checks", lambda file: (Check("a", works, "-"),))
     assert cli.main(["doctor"]) == 0
 
 
 def test_checks_that_need_no_daemon() -> None:
-    found = {check.name: check for check in doctor.checks(None)}
+    found = {check.name: check for check in chain.checks(None)}
     for name in ("python", "packages", "engine packages", "settings", "folder", "embedded model"):
         assert found[name].run(), name
 
 
 def test_broken_settings_are_found(tmp_path: Path) -> None:
     (tmp_path / "qwen-lsp.toml").write_text("engine = 7\n")
-    (check,) = [check for check in doctor.checks(None) if check.name == "settings"]
+    (check,) = [check for check in chain.checks(None) if check.name == "settings"]
     with pytest.raises(Failed, match="engine takes"):
         check.run()
 
@@ -92,8 +94,8 @@ def test_broken_settings_are_found(tmp_path: Path) -> None:
 def test_doctor_loads_no_engine() -> None:
     """In a process of its own: neither an engine nor the daemon's package may be imported by looking for it."""
     code = (
-        "import sys; from qwen_lsp import doctor\n"
-        "for check in doctor.checks(None)[:6]: check.run()\n"
+        "import sys; from qwen_lsp.doctor import chain\n"
+        "for check in chain.checks(None)[:6]: check.run()\n"
         "print(sorted({'mlx', 'mlx_lm', 'cyllama', 'inference'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -109,11 +111,11 @@ def test_a_file_that_does_not_count_is_told_with_its_rule_and_not_sent(
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "a.py").write_text("x = 1\n")
     (tmp_path / "b.py").write_text("x = 1\n")
-    (told, *_, completion) = doctor.checks(tmp_path / "build" / "a.py")
+    (told, *_, completion) = chain.checks(tmp_path / "build" / "a.py")
     for check in (told, completion):
         with pytest.raises(Failed, match=r"^ignored \(\.gitignore:2: build/\)$"):
             check.run()
-    assert doctor.checks(tmp_path / "b.py")[0].run() == f"counts in {tmp_path}"
+    assert chain.checks(tmp_path / "b.py")[0].run() == f"counts in {tmp_path}"
 
 
 def test_index_says_what_it_found_and_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
