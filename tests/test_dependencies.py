@@ -1,7 +1,6 @@
 """The dependency audit of `scripts/check`: what is locked is hashed, comes from no address, and may be used.
 
-It asks no network, so it knows no advisories. Where there is one, `uvx pip-audit -r requirements.lock --require-hashes`
-does.
+It asks no network, so it knows no advisories: `scripts/audit`, which `scripts/check` runs too, asks where there is one.
 """
 
 import re

@@ -1,5 +1,6 @@
 """Find the daemon or start it, from any number of processes at once. Knows no HTTP but /health."""
 
+import os
 import subprocess
 import sys
 import time
@@ -83,7 +84,7 @@ def _spawn(log: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     with -P: the folder may be a stranger's repository with a module of our name."""
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
-    with log.open("ab") as out:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "inference", "serve", *arguments],
             stdin=subprocess.DEVNULL,

@@ -64,7 +64,8 @@ def store_folder(root: Path, base: Path) -> Path:
 
 def make_private(folder: Path) -> None:
     """Create the folder, and let nobody else in. Raises PermissionError where that can not be had."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (folder.parent.parent, folder.parent, folder):  # `parents=True` would leave those above open
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if os.name == "nt":
         return  # profiles are private there, and modes mean nothing
@@ -129,8 +130,11 @@ def remove_unused(base: Path, now: float) -> None:
 
 
 def _fresh(folder: Path, last: int) -> Path:
-    """A name that was never used: the clock tells what is newer, or at least newer than `last`."""
-    return folder / f"{SCHEMA}-{max(time.time_ns(), last + 1)}{SUFFIX}"
+    """A name that was never used: the clock tells what is newer, or at least newer than `last`. The file is there, for
+    its owner only, which its log takes over."""
+    path = folder / f"{SCHEMA}-{max(time.time_ns(), last + 1)}{SUFFIX}"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    return path
 
 
 def _ready(path: Path) -> sqlite3.Connection:
