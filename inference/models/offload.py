@@ -1,6 +1,7 @@
 """A GPU too small for a mixture of experts: how many layers' experts would have to lie in the machine's memory. Pure.
 
-Planned, not done: cyllama 0.7 shows llama.cpp's tensor overrides but does not let them be set. llama-server can.
+Planned, not done: cyllama 0.7 shows llama.cpp's tensor overrides but does not let them be set; a test pins
+that (`backends/test_gpu.py`). llama-server can.
 """
 
 from dataclasses import dataclass, replace

@@ -3,6 +3,7 @@
 Tells people what it does, and asks before it uses the network.
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -102,9 +103,10 @@ def _bring(run: Fetching, aim: Target, source: Source, listing: Listing, folder:
     for file in files:
         download(source, listing, file, coming.folder, bar, run.pause)
     plan(aim, coming.folder, run.report)  # the files are checked before they get their place
-    if folder.exists():  # a broken one
-        folder.rename(coming.folder.with_name(f"{folder.name}.broken-{time.time_ns()}"))
+    shutil.rmtree(folder, ignore_errors=True)  # a broken one; whoever has its files open keeps them
     coming.finish(folder, place.record(aim.wanted, listing, files, run.hub_url))
+    for old in place.others(run.models, aim.wanted, folder):
+        run.say(f"{old} is another revision of it: setup uses it no more, remove it to free {place.gigabytes(old)}")
 
 
 def _check_fits(report: Report, aim: Target, files: tuple[Remote, ...]) -> None:

@@ -13,7 +13,8 @@ import pytest
 from qwen_lsp.settings import parse
 from tests.e2e.daemons import Daemons
 from tests.hub import COMMIT, FakeHub, serving
-from tests.inference.setup_runs import REPOSITORY, published
+from tests.inference.setup_runs import REPOSITORY, SHAPE, published, variant
+from tests.inference.weights import EMBEDDED
 
 WAIT_S = 170
 
@@ -74,3 +75,22 @@ def test_what_can_not_be_is_told_and_changes_nothing(hub: FakeHub, daemons: Daem
         done = qwen_lsp(hub, "setup", *arguments)
         assert done.returncode == 1 and said in done.stderr
         assert file.read_text() == before
+
+
+def test_what_the_catalogue_suggests_for_this_machine(hub: FakeHub, daemons: Daemons, tmp_path: Path) -> None:
+    """A catalogue that was just compared with the hub, no model named: plan, pinned fetch, settings."""
+    values = json.loads((EMBEDDED.parent / "catalogue.json").read_text("utf-8"))
+    variants = [variant("gguf", "llama", "model.gguf"), variant("mlx", "mlx")]
+    values["models"] = [{**values["models"][0], "name": "tiny", "shape": SHAPE, "variants": variants}]
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(json.dumps(values))
+    command = [sys.executable, "-m", "inference.setup.refresh", "--catalogue", str(catalogue), "--endpoint", hub.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = qwen_lsp(hub, "setup", "--catalogue", str(catalogue), "--engine", "llama", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "tiny/gguf on llama, context" in done.stderr and f"revision {COMMIT}" in done.stderr
+    assert f"fetch {REPOSITORY} ({COMMIT}) from" in done.stderr, "the pinned commit, told before the network is used"
+    assert "note: <|fim_prefix|> is token" in done.stderr, "the catalogue's ids are another model's, and that is told"
+    model = parse(user=daemons.home / "qwen-lsp.toml")[0].model
+    assert model == str(daemons.home / "models" / f"tiny-gguf@{COMMIT[:12]}" / "model.gguf")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from inference.models.choice import Wishes
 from inference.models.entries import Catalogue, load
@@ -24,6 +25,20 @@ def published(*more: str) -> dict[str, bytes]:
     """A repository as publishers have them, with things that must not be fetched."""
     files = {name: (EMBEDDED / name).read_bytes() for name in (*NAMES, "model.gguf", *more)}
     return {**files, "modeling.py": b"import os; os.system('true')", "README.md": b"# A model"}
+
+
+SHAPE = {
+    "vocab_size": 4096, "hidden_size": 192, "num_hidden_layers": 4, "full_attention_interval": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
+    "linear": {"num_value_heads": 2, "num_key_heads": 2, "head_dim": 64, "conv_kernel": 4},
+    "experts": {"num": 8, "per_token": 2, "intermediate": 128},
+}  # fmt: skip
+
+
+def variant(name: str, engine: str, *files: str, repository: str = REPOSITORY) -> dict[str, Any]:
+    rows = [{"name": each, "n_bytes": None, "sha256": None} for each in files]
+    about: dict[str, Any] = {"name": name, "engine": engine, "bits": 16.0, "repository": repository, "revision": None}
+    return {**about, "files": rows, "n_bytes": 1, "n_bytes_from": "estimated", "verified": None}
 
 
 @dataclass

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,21 +14,8 @@ from inference.lifecycle import egress
 from inference.models.entries import load
 from inference.setup import refresh
 from tests.hub import COMMIT, FakeHub, Fault, serving
-from tests.inference.setup_runs import REPOSITORY, published
+from tests.inference.setup_runs import REPOSITORY, SHAPE, published, variant
 from tests.inference.weights import EMBEDDED
-
-SHAPE = {
-    "vocab_size": 4096, "hidden_size": 192, "num_hidden_layers": 4, "full_attention_interval": 4,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
-    "linear": {"num_value_heads": 2, "num_key_heads": 2, "head_dim": 64, "conv_kernel": 4},
-    "experts": {"num": 8, "per_token": 2, "intermediate": 128},
-}  # fmt: skip
-
-
-def variant(name: str, engine: str, *files: str, repository: str = REPOSITORY) -> dict[str, Any]:
-    rows = [{"name": each, "n_bytes": None, "sha256": None} for each in files]
-    about: dict[str, Any] = {"name": name, "engine": engine, "bits": 16.0, "repository": repository, "revision": None}
-    return {**about, "files": rows, "n_bytes": 1, "n_bytes_from": "estimated", "verified": None}
 
 
 @pytest.fixture

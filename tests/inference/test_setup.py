@@ -135,6 +135,14 @@ def test_a_newer_commit_begins_anew(hub: FakeHub, tmp_path: Path) -> None:
     assert hub.sent("model.gguf")[-1] is None and (tmp_path / f"some--embedded-gguf@{'f' * 12}").is_dir()
 
 
+def test_another_revision_is_told_and_kept(hub: FakeHub, tmp_path: Path) -> None:
+    assert Run()(hub, tmp_path, MINE) is not None
+    hub.commit = "f" * 40
+    run = Run()
+    assert run(hub, tmp_path, MINE) is not None
+    assert run.said[-1].startswith(f"{tmp_path / FOLDER} is another revision") and (tmp_path / FOLDER).is_dir()
+
+
 def test_a_revision_that_is_gone(hub: FakeHub, tmp_path: Path) -> None:
     known = catalogue_of(hub, revision="e" * 40, files=(File("model.gguf", None, None),))
     with pytest.raises(FetchFailed, match=f"no revision {'e' * 40}"):
@@ -277,6 +285,22 @@ def test_the_command_reaches_no_other_host(hub: FakeHub, tmp_path: Path) -> None
 def test_nobody_is_there_to_say_yes(hub: FakeHub, tmp_path: Path) -> None:
     done = inference(tmp_path, "setup", "--model", REPOSITORY, "--engine", "llama", HF_ENDPOINT=hub.url)
     assert done.returncode == 1 and "--yes does" in done.stderr and hub.asked == []
+
+
+@pytest.mark.parametrize(("answer", "fetched"), [(b"y\n", True), (b"\n", False), (b"no\n", False)])
+def test_it_asks_on_a_terminal(answer: bytes, fetched: bool, hub: FakeHub, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-P", "-m", "inference", "setup", "--model", REPOSITORY, "--engine", "llama"]
+    environment = os.environ | {"QWEN_LSP_HOME": str(tmp_path), "HF_ENDPOINT": hub.url}
+    child = subprocess.Popen(command, env=environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        os.write(ours, answer)
+        _, said = child.communicate(timeout=100)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (child.returncode == 0, bool(hub.asked)) == (fetched, fetched)
+    assert f"fetch {REPOSITORY} (its newest revision) from {hub.url}".encode() in said and b"? [y/N]" in said
 
 
 def test_check_says_what_is_wrong(tmp_path: Path) -> None:

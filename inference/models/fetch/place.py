@@ -66,6 +66,16 @@ def place_of(models: Path, wanted: Wanted, commit: str) -> Path:
     return models / f"{wanted.name}@{commit[:_COMMIT_CHARS]}"
 
 
+def others(models: Path, wanted: Wanted, folder: Path) -> list[Path]:
+    """Other revisions of the same model. Nothing removes them: a window may have one in its settings."""
+    return sorted(each for each in models.glob(f"{wanted.name}@*") if each != folder)
+
+
+def gigabytes(folder: Path) -> str:
+    """For people."""
+    return f"{sum(path.stat().st_size for path in folder.iterdir()) / 1e9:.2f} GB"
+
+
 def check_room(needed: int, free: int) -> None:
     """Raises FetchFailed with the sum."""
     if needed + SPARE_BYTES > free:

@@ -89,3 +89,12 @@ def test_mlx_keeps_to_the_plan(planned: int, wired: int) -> None:
     with pytest.raises(ModelBroken, match="far enough"):
         mlx._load(metal, load_model, EMBEDDED, EngineSettings(wired_bytes=planned, work_bytes=300 * MIB))
     assert metal.limits == {"wired": wired, "cache": 300 * MIB}
+
+
+def test_cyllama_can_not_keep_experts_beside_a_gpu_yet() -> None:
+    """Why `models/offload.py` is a sum and no setting. When this fails, it can become one."""
+    cpp = pytest.importorskip("cyllama.llama.llama_cpp")
+    params = cpp.LlamaModelParams()
+    with pytest.raises(AttributeError, match="not writable"):
+        params.tensor_buft_overrides = [(r"\.ffn_.*_exps", "CPU")]
+    assert not [name for name in dir(params) if "moe" in name]
