@@ -10,9 +10,8 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from qwen_lsp import settings as settings_file
@@ -20,25 +19,16 @@ from qwen_lsp.engine import egress
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import NotDone, QwenError, StaleDocument
 from qwen_lsp.features.fill import Nothing
+from qwen_lsp.features.refactor.indexed import indexed
 from qwen_lsp.features.refactor.report import diff
 from qwen_lsp.features.refactor.run import refactor
 from qwen_lsp.features.refactor.values import Asked, FileChange, Plan, Refactored
-from qwen_lsp.features.refactor.workspace import BOM, Refused, Workspace, workspace
-from qwen_lsp.index.build import build
+from qwen_lsp.features.refactor.workspace import BOM, Refused, Workspace
 from qwen_lsp.index.database import index_folder, store_folder
-from qwen_lsp.index.locks import Taken
 from qwen_lsp.index.repository import repository_top
-from qwen_lsp.index.snapshot import Index, IndexSnapshot
-from qwen_lsp.index.store import Store
-from qwen_lsp.index.workers import worker_count
 from qwen_lsp.settings import Settings
 from qwen_lsp.verify.rounds import checking
 from qwen_lsp.verify.verdict import Check
-
-
-@dataclass(frozen=True, slots=True)
-class _Located:
-    symbols: IndexSnapshot
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,14 +40,8 @@ def run(options: argparse.Namespace) -> int:
     for problem in problems:
         _tell(problem)
     try:
-        with closing(Store(store_folder(root, index_folder()))) as store:
-            with suppress(Taken):
-                build(
-                    store, root, n_workers=worker_count(), idle=False, progress=lambda _: None, cancelled=lambda: False
-                )
-            with closing(Index(store, root)) as index:
-                place = workspace(root, {}, lambda: _opened(index))
-                found = asyncio.run(_made(options, place, settings))
+        with indexed(root, store_folder(root, index_folder())) as place:
+            found = asyncio.run(_made(options, place, settings))
     except (OSError, sqlite3.Error) as error:
         _tell(str(error))
         return 1
@@ -67,16 +51,6 @@ def run(options: argparse.Namespace) -> int:
             print(json.dumps({"done": False, "reason": found.reason}))
         return 1
     return _shown(options, place, found)
-
-
-@contextmanager
-def _lent(snapshot: IndexSnapshot) -> Iterator[_Located]:
-    with snapshot:
-        yield _Located(snapshot)
-
-
-def _opened(index: Index) -> AbstractContextManager[_Located]:
-    return _lent(index.snapshot())
 
 
 async def _made(options: argparse.Namespace, place: Workspace, settings: Settings) -> Refactored | Nothing:

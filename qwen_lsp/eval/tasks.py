@@ -5,13 +5,15 @@ no model; a text that the post-condition refuses is wrong, whoever wrote it. Not
 """
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
-type Kind = Literal["rename", "move", "signature", "constant"]
+Kind = Literal["rename", "move", "signature", "constant"]
+KINDS: tuple[Kind, ...] = ("rename", "move", "signature", "constant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class Task:
             return False
 
 
-def tasks(path: str, text: str) -> Iterator[Task]:
-    """The tasks of one file, at most one of each kind."""
+def tasks(path: str, text: str, *, is_package: bool = False) -> Iterator[Task]:
+    """The tasks of one file, at most one of each kind. `is_package`: its folder is one, so imports are relative."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -42,7 +44,12 @@ def tasks(path: str, text: str) -> Iterator[Task]:
     if not text.isascii() or "\r" in text or "\f" in text:  # offsets of `ast` count bytes and its own line ends
         return
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list]
-    for made in (_rename(path, text, functions), _move(path, text, functions), _signature(path, text, functions)):
+    lead = "." if is_package else ""
+    for made in (
+        _rename(path, text, functions),
+        _move(path, text, lead, tree, functions),
+        _signature(path, text, functions),
+    ):
         if made is not None:
             yield made
     constant = _constant(path, text, tree)
@@ -50,10 +57,10 @@ def tasks(path: str, text: str) -> Iterator[Task]:
         yield constant
 
 
-def _task(kind: Kind, instruction: str, before: Mapping[str, str], after: Mapping[str, str]) -> Task | None:
+def task(kind: Kind, instruction: str, before: Mapping[str, str], after: Mapping[str, str]) -> Task | None:
     """The task, if its answer is Python and its beginning does not count as done."""
-    task = Task(kind, instruction, before, after)
-    return task if task.is_done(after) and not task.is_done(before) else None
+    made = Task(kind, instruction, before, after)
+    return made if made.is_done(after) and not made.is_done(before) else None
 
 
 def _rename(path: str, text: str, functions: list[ast.FunctionDef]) -> Task | None:
@@ -63,27 +70,42 @@ def _rename(path: str, text: str, functions: list[ast.FunctionDef]) -> Task | No
         if new in text or len(node.name) < 4 or re.search(rf"[.'\"]{node.name}\b|\b{node.name}\s*=", text):
             continue
         after = re.sub(rf"\b{node.name}\b", new, text)
-        return _task("rename", f"Rename the function {node.name} to {new}.", {path: text}, {path: after})
+        return task("rename", f"Rename the function {node.name} to {new}.", {path: text}, {path: after})
     return None
 
 
-def _move(path: str, text: str, functions: list[ast.FunctionDef]) -> Task | None:
+def _move(path: str, text: str, lead: str, tree: ast.Module, functions: list[ast.FunctionDef]) -> Task | None:
     lines = text.splitlines(keepends=True)
     for node in functions:
-        names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-        own = {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
-        own |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
-        if not names <= own | _BUILTINS:  # what it uses goes with it
+        imports = _imports_for(node, tree)
+        body = "".join(lines[node.lineno - 1 : node.end_lineno])
+        if imports is None or not body.endswith("\n"):
             continue
         module = f"{node.name}_moved"
-        body = "".join(lines[node.lineno - 1 : node.end_lineno])
-        if not body.endswith("\n"):
-            continue
-        rest = "".join((*lines[: node.lineno - 1], f"from {module} import {node.name}\n", *lines[node.end_lineno :]))
+        here = f"from {lead}{module} import {node.name}"
+        rest = "".join((*lines[: node.lineno - 1], f"{here}\n", *lines[node.end_lineno :]))
+        head = "".join("".join(lines[each.lineno - 1 : each.end_lineno]) for each in imports)
         new = str(PurePosixPath(path).parent / f"{module}.py")
-        told = f"Move the function {node.name} to the new file {new} and import it from {module} in its place."
-        return _task("move", told, {path: text}, {path: rest, new: body})
+        told = f"Move the function {node.name} of {path} to the new file {new}, and in its place write: {here}"
+        return task("move", told, {path: text}, {path: rest, new: f"{head}\n\n{body}" if head else body})
     return None
+
+
+def _imports_for(function: ast.FunctionDef, tree: ast.Module) -> list[ast.stmt] | None:
+    """The file's imports that go with the function; None where it needs something else of the file."""
+    names = [each for each in ast.walk(function) if isinstance(each, ast.Name)]
+    own = {each.arg for each in ast.walk(function) if isinstance(each, ast.arg)}
+    own |= {each.id for each in names if isinstance(each.ctx, ast.Store)}
+    needed = {each.id for each in names} - own - _BUILTINS
+    found: list[ast.stmt] = []
+    for each in tree.body:
+        if not isinstance(each, _IMPORTS):
+            continue
+        bound = {alias.asname or alias.name.partition(".")[0] for alias in each.names}
+        if bound & needed or (isinstance(each, ast.ImportFrom) and each.module == "__future__"):
+            found.append(each)
+            needed -= bound
+    return None if needed else found
 
 
 def _signature(path: str, text: str, functions: list[ast.FunctionDef]) -> Task | None:
@@ -98,7 +120,7 @@ def _signature(path: str, text: str, functions: list[ast.FunctionDef]) -> Task |
         more = f"{found[2]}, quiet=False" if found[2].strip() else "quiet=False"
         lines[node.lineno - 1] = f"{found[1]}{more}{found[3]}"
         told = f"Give the function {node.name} one more parameter at the end: quiet=False."
-        return _task("signature", told, {path: text}, {path: "".join(lines)})
+        return task("signature", told, {path: text}, {path: "".join(lines)})
     return None
 
 
@@ -117,10 +139,10 @@ def _constant(path: str, text: str, tree: ast.Module) -> Task | None:
             continue
         lines[node.lineno - 1] = f"{row[: node.col_offset]}EXTRACTED{row[node.end_col_offset :]}"
         lines.insert(last_import, f"EXTRACTED = {shown}\n")
-        told = f"Name the {shown} in line {node.lineno} by a constant EXTRACTED that is defined below the imports."
-        return _task("constant", told, {path: text}, {path: "".join(lines)})
+        told = f"Name the {shown} in line {node.lineno} of {path} by a constant EXTRACTED, defined below the imports."
+        return task("constant", told, {path: text}, {path: "".join(lines)})
     return None
 
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
-_BUILTINS = frozenset(("len", "str", "int", "sum", "min", "max", "sorted", "range", "list", "dict", "set", "tuple"))
+_BUILTINS = frozenset(dir(builtins))

@@ -59,18 +59,24 @@ def offer(snapshot: Snapshot, uri: str, start: int, end: int, problems: Sequence
         found.append(_action(document, "fill", f"Qwen: fill in {stub.name}", stub.start, stub.end, None))
     if document.text[start:end].strip():
         first, last = _whole_lines(document.text, start, end)
-        if reason is None and last - first > MAX_SELECTED_CHARS:
-            reason = f"the selection is too long ({last - first:,} characters; the limit is {MAX_SELECTED_CHARS:,})"
-        found.append(_action(document, "rewrite", "Qwen: rewrite the selected lines", first, last, reason))
-    wanted = wishes(document, start, end, problems) if reason is None else ()
-    return (*found, *(_wished(document, wish) for wish in wanted))
+        found.append(
+            _action(document, "rewrite", "Qwen: rewrite the selected lines", first, last, _bar(reason, last - first))
+        )
+    return (*found, *(_wished(document, wish, reason) for wish in wishes(document, start, end, problems)))
 
 
-def _wished(document: Document, wish: Wish) -> Action:
+def _bar(reason: str | None, n_chars: int) -> str | None:
+    """Why a selection can not be rewritten."""
+    if reason is None and n_chars > MAX_SELECTED_CHARS:
+        return f"the selection is too long ({n_chars:,} characters; the limit is {MAX_SELECTED_CHARS:,})"
+    return reason
+
+
+def _wished(document: Document, wish: Wish, disabled: str | None) -> Action:
     name = f"{wish.what}:{document.version}:{wish.start}:{wish.end}"
     asked = wish.instruction, wish.across, wish.cut
     place = document.uri, document.version, wish.start, wish.end
-    return Action(wish.kind, wish.title, name, *place, None, *asked, explains=not wish.instruction)
+    return Action(wish.kind, wish.title, name, *place, disabled, *asked, explains=not wish.instruction)
 
 
 async def carry_out(snapshot: Snapshot, action: Action, engine: Engine) -> Done | Nothing:

@@ -8,6 +8,7 @@ from tree_sitter import Node, Tree
 
 from qwen_lsp.index.grammars import encode, parse
 from qwen_lsp.index.languages import language_named
+from qwen_lsp.post.region import region
 
 # What stands in a body that nobody has written yet.
 _STUB = re.compile(
@@ -38,40 +39,54 @@ class Function:
 
 def function_at(language_id: str, text: str, start: int, end: int) -> Function | None:
     """The innermost function that holds the range."""
-    data = encode(text)
-    node = _function(language_id, text, data, start, end)
-    name = _name(node) if node is not None else None
-    if node is None or name is None:
+    found = _function(language_id, text, start, end)
+    name = _name(found.node) if found is not None else None
+    if found is None or name is None:
         return None
-    return Function(name, len(data[: node.start_byte].decode()), len(data[: node.end_byte].decode()))
+    return Function(name, found.offset(found.node.start_byte), found.offset(found.node.end_byte))
 
 
 def stub_at(language_id: str, text: str, start: int, end: int) -> Stub | None:
     """The innermost function that holds the range, if its body is a stub."""
-    data = encode(text)
-    node = _function(language_id, text, data, start, end)
-    body = node.child_by_field_name("body") if node is not None else None
-    if node is None or body is None:
+    found = _function(language_id, text, start, end)
+    body = found.node.child_by_field_name("body") if found is not None else None
+    if found is None or body is None:
         return None
-    hole = _indented_hole(body) if language_id == "python" else _braced_hole(body, data)
-    name = _name(node)
+    hole = _indented_hole(body) if language_id == "python" else _braced_hole(body, found.data)
+    name = _name(found.node)
     if hole is None or name is None:
         return None
-    return Stub(name, len(data[: hole[0]].decode()), len(data[: hole[1]].decode()))
+    return Stub(name, found.offset(hole[0]), found.offset(hole[1]))
 
 
-def _function(language_id: str, text: str, data: bytes, start: int, end: int) -> Node | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A function in the part of the text that was parsed; that begins at `base`."""
+
+    node: Node
+    data: bytes
+    base: int
+
+    def offset(self, n_bytes: int) -> int:
+        return self.base + len(self.data[:n_bytes].decode())
+
+
+def _function(language_id: str, text: str, start: int, end: int) -> _Found | None:
+    """Parses what stands around the place only: editors ask at each move of the cursor."""
     language = language_named(language_id)
     if language is None or not language.functions or len(text) > SCAN_CHARS:
         return None
+    part = region(language_id, text, start, end)
+    base = part.start + len(part.indent)
+    data = encode(text[base : part.end])
     tree = _tree(language_id, data)
     if tree is None:
         return None
-    first, last = len(encode(text[:start])), len(encode(text[:end]))
+    first, last = (len(encode(text[base : max(base, at)])) for at in (start, end))
     node = tree.root_node.descendant_for_byte_range(first, last)
     while node is not None and node.type not in language.functions:
         node = node.parent
-    return node
+    return None if node is None else _Found(node, data, base)
 
 
 @lru_cache(maxsize=2)

@@ -1,205 +1,135 @@
-"""Refactors with a model that knows the answer, and with one that means harm: what applies, what gets through.
+"""Refactors with a model that knows the answer, with one that means harm, and with the embedded one.
 
-    scripts/bench refactor [REPO ...] [--hostile 5000] [--out FOLDER]
+    scripts/bench refactor [REPO ...] [--tasks 100] [--tests CMD] [--hostile 5000] [--samples 200] [--timed 24]
 
-Mechanical tasks are cut from the Python files of each REPO (this repository, if none is named; it is only read). The
-scripted model says the answer's edit blocks: all must apply and pass the post-condition on the syntax tree. The hostile
-one says stale, ambiguous, escaping, breaking, random and truncated blocks: none may become a change. Exit code 1 if one
-task fails or one hostile answer gets through. No model is loaded. Prints a table; writes refactor.json.
+Mechanical tasks (rename, move, signature, constant) are cut from each REPO's Python files, across files; a REPO is only
+read. The scripted model says the answer's edit blocks: all must apply, have the answer's syntax trees, and pass what is
+run in a shadow copy: every changed file compiles, what could be imported before can be, and with --tests the
+repository's own tests that touch the change. The hostile one says stale, ambiguous, escaping, breaking, vanishing,
+random and truncated blocks: none may become a change. The embedded model draws blocks under the grammar, at
+temperature 1: all must apply. Then it is made to say the answers, with prediction and without, to take the time.
+Exit code 1 where one of these fails. Prints tables; writes refactor.json.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import random
 import tempfile
-import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from qwen_lsp.context.pack import estimate
-from qwen_lsp.engine.client import EngineState, Piece, Request, Usage
-from qwen_lsp.eval.tasks import Task, tasks
-from qwen_lsp.features.refactor.run import refactor
-from qwen_lsp.features.refactor.values import Asked, Plan, Refactored
-from qwen_lsp.features.refactor.workspace import Workspace, workspace
-from qwen_lsp.index.rules import Skipped
-from qwen_lsp.index.scan import opened, read, walk
+from qwen_lsp.eval.refactors import cut
+from qwen_lsp.eval.tasks import KINDS, Task
+from qwen_lsp.features.refactor.indexed import indexed
+from qwen_lsp.features.refactor.workspace import Workspace
+from qwen_lsp.verify.trust import trust
+from scripts.benches import refactor_engine
+from scripts.benches.refactor_hostile import attacked
+from scripts.benches.refactor_scripted import Scripted, scripted
 
 REPOSITORY = Path(__file__).parents[2]
-FILE_BYTES = 12_000  # larger files are shown in parts, which is another matter
-MAX_TASKS = 200
 SEED = 7
 
 
-@dataclass(slots=True)
-class Saying:
-    """Says what is due for the file that is asked for."""
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One that tasks were cut from, indexed."""
 
-    answers: dict[str, str]
-    state: EngineState
-
-    async def start(self) -> None:
-        """It is there."""
-
-    def on_state(self, callback: Callable[[EngineState], None]) -> None:
-        """It does not change."""
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
-        asked = "".join(getattr(each, "text", "") for each in request.prompt.segments)
-        for path, answer in self.answers.items():
-            if f"blocks for {path}" in asked or f"makes {path}" in asked or len(self.answers) == 1:
-                yield Piece(answer)
-                break
-        yield Usage(0, 0, 0, 0, 0.0)
+    name: str
+    place: Workspace
+    tasks: Sequence[Task]
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="scripts/bench refactor", description=__doc__.partition("\n")[0])
-    parser.add_argument("repositories", nargs="*", type=Path, metavar="REPO", default=[REPOSITORY])
-    parser.add_argument("--hostile", type=int, default=5_000, metavar="N", help="hostile answers (default: 5000)")
-    parser.add_argument("--out", type=Path, default=Path("bench-results"), metavar="FOLDER")
-    options = parser.parse_args(arguments)
-    found = [task for root in options.repositories for task in cut(root)][:MAX_TASKS]
-    results = asyncio.run(measure(found, options.hostile))
+    options = _parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="qwen-refactor-") as home:
+        os.environ["QWEN_LSP_HOME"] = home  # trust, index, copies and the daemon are this run's own
+        with ExitStack() as stack:
+            found = [_opened(root.resolve(), options.tasks, stack) for root in options.repositories]
+            results = asyncio.run(_measured(found, options))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "refactor.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-    print(json.dumps(results, indent=2))
-    return 0 if found and not results["failed"] and not results["got_through"] else 1
+    print("\n".join(_lines(results)))
+    return 0 if _holds(results) else 1
 
 
-def cut(root: Path) -> Iterator[Task]:
-    """The tasks of a repository's Python files."""
-    top = opened(root.resolve())
-    for entry in () if isinstance(top, Skipped) else walk(top):
-        if isinstance(entry, Skipped) or not entry.path.endswith(".py") or entry.size > FILE_BYTES:
-            continue
-        source = read(b"" if isinstance(top, Skipped) else top.place, entry.path)
-        if not isinstance(source, Skipped):
-            yield from tasks(f"src/{Path(entry.path).name}", source[0].decode())
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench refactor", description=__doc__.partition("\n")[0])
+    parser.add_argument("repositories", nargs="*", type=Path, metavar="REPO", default=[REPOSITORY])
+    parser.add_argument("--tasks", type=int, default=100, metavar="N", help="of each repository (default: 100)")
+    parser.add_argument(
+        "--tests", default="", metavar="CMD", help="also run tests that touch a change: a pytest command"
+    )
+    parser.add_argument("--hostile", type=int, default=5_000, metavar="N", help="hostile answers (default: 5000)")
+    parser.add_argument("--samples", type=int, default=200, metavar="N", help="answers drawn (default: 200)")
+    parser.add_argument("--timed", type=int, default=24, metavar="N", help="answers said for the time (default: 24)")
+    parser.add_argument("--out", type=Path, default=Path("bench-results"), metavar="FOLDER")
+    return parser
 
 
-async def measure(found: Sequence[Task], n_hostile: int) -> dict[str, object]:
-    done: Counter[str] = Counter()
-    asked: Counter[str] = Counter()
-    failed: list[str] = []
-    n_blocks_tokens = n_file_tokens = 0
-    started = time.process_time()
-    with tempfile.TemporaryDirectory(prefix="qwen-refactor-") as scratch:
-        for number, task in enumerate(found):
-            root = laid_out(Path(scratch) / str(number), task)
-            answers = {path: blocks(path, task.before.get(path), text) for path, text in task.after.items()}
-            asked[task.kind] += 1
-            texts = await carried_out(task, workspace(root, {}), answers)
-            if texts is not None and task.is_done(texts):
-                done[task.kind] += 1
-            else:
-                failed.append(f"{task.kind}: {task.instruction}")
-            n_blocks_tokens += sum(estimate(answer) for answer in answers.values())
-            n_file_tokens += sum(estimate(text) for text in task.after.values())
-        scripted_s = time.process_time() - started
-        hostile = await attacked(found, n_hostile, Path(scratch))
-    return {
-        "tasks": dict(asked),
-        "done": dict(done),
-        "failed": failed,
-        "tokens of blocks, estimated": n_blocks_tokens,
-        "tokens of whole files, estimated": n_file_tokens,
-        "CPU seconds": round(scripted_s, 1),
-        **hostile,
+def _opened(root: Path, most: int, stack: ExitStack) -> Repository:
+    trust(root)
+    index = Path(os.environ["QWEN_LSP_HOME"]) / "index" / root.name
+    place = stack.enter_context(indexed(root, index))
+    tasks = cut(root)
+    chosen = random.Random(SEED).sample(tasks, min(most, len(tasks)))
+    return Repository(root.name, place, sorted(chosen, key=lambda task: task.instruction))
+
+
+async def _measured(found: Sequence[Repository], options: argparse.Namespace) -> dict[str, Any]:
+    done: dict[str, Scripted] = {each.name: await scripted(each.tasks, each.place, options.tests) for each in found}
+    hostile = await attacked([(each.place, each.tasks) for each in found], options.hostile, SEED)
+    results: dict[str, Any] = {
+        "scripted": {name: asdict(each) for name, each in done.items()},
+        "hostile": asdict(hostile),
     }
+    everything = [(each.place, task) for each in found for task in each.tasks]
+    if options.samples:
+        results["sampled"] = asdict(await refactor_engine.sampled(everything, options.samples, SEED))
+    if options.timed:
+        results["timed"] = await asyncio.to_thread(refactor_engine.timed, everything, options.timed, SEED)
+    return results
 
 
-def laid_out(root: Path, task: Task) -> Path:
-    for path, text in task.before.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, "utf-8", newline="")
-    return root
-
-
-def plan_of(task: Task) -> Plan:
-    return Plan(dict.fromkeys(task.before, ()), tuple(path for path in task.after if path not in task.before))
-
-
-async def carried_out(task: Task, place: Workspace, answers: dict[str, str]) -> dict[str, str] | None:
-    """The files after the refactor; None where it was refused."""
-    asked = Asked(task.instruction, plan=plan_of(task), rounds=0)
-    found = await refactor(asked, place, Saying(answers, EngineState("ready")))
-    if not isinstance(found, Refactored):
-        return None
-    return {**task.before, **{path: text for path, text in found.texts.items() if text is not None}}
-
-
-def blocks(path: str, before: str | None, after: str) -> str:
-    """The edit blocks from one text to the other, each with as many lines around it as make it stand there once."""
-    if before is None:
-        return f"{path}\n<<<<<<< SEARCH\n=======\n{after}>>>>>>> REPLACE\n"
-    one, other = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    spans: list[list[int]] = []
-    for tag, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        if tag == "equal":
-            continue
-        up = down = 0
-        while a - up > 0 or b + down < len(one):
-            text = "".join(one[a - up : b + down])
-            if text and ("\n" + before).count("\n" + text) == 1:
-                break
-            up, down = min(up + 1, a), min(down + 1, len(one) - b)
-        if spans and a - up < spans[-1][1]:
-            spans[-1][1:] = [max(spans[-1][1], b + down), spans[-1][2], d + down + max(0, spans[-1][1] - b - down)]
-        else:
-            spans.append([a - up, b + down, c - up, d + down])
-    return "".join(
-        f"{path}\n<<<<<<< SEARCH\n{''.join(one[a:b])}=======\n{''.join(other[c:d])}>>>>>>> REPLACE\n"
-        for a, b, c, d in spans
+def _holds(results: Mapping[str, Any]) -> bool:
+    tables = results["scripted"].values()
+    drawn = results.get("sampled")
+    return (
+        all(any(each["asked"].values()) and not each["failed"] for each in tables)
+        and not results["hostile"]["through"]
+        and (drawn is None or drawn["applied"] == drawn["blocks"] > 0)
     )
 
 
-ATTACKS = ("stale", "ambiguous", "escaping", "breaking", "random", "truncated")
-ELSEWHERE = ("../evil.py", "/etc/passwd", ".git/hooks/pre-commit", ".github/workflows/ci.yml", "other.py", ".env")
-
-
-def attack(kind: str, path: str, text: str, chance: random.Random) -> str:
-    """An answer of which nothing may become a change."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    line = chance.choice(lines)
-    head, middle, end = "<<<<<<< SEARCH\n", "=======\n", ">>>>>>> REPLACE\n"
-    if kind == "stale":
-        return f"{path}\n{head}{line}_of_an_older_version_{chance.random()}\n{middle}evil = 1\n{end}"
-    if kind == "ambiguous":
-        twice = [each for each in lines if lines.count(each) > 1]
-        return f"{path}\n{head}{chance.choice(twice or ['no such line'])}\n{middle}evil = 1\n{end}"
-    if kind == "escaping":
-        return f"{chance.choice(ELSEWHERE)}\n{head}{chance.choice(['', line + chr(10)])}{middle}evil = 1\n{end}"
-    if kind == "breaking":
-        whole = "".join(f"{each}\n" for each in text.splitlines())
-        return f"{path}\n{head}{whole}{middle}{whole}def broken(:\n    ((\n{end}"
-    if kind == "random":
-        return "".join(chance.choice("abc <>=/.\n#`SEARCH") for _ in range(chance.randrange(400)))
-    full = f"{path}\n{head}{line}\n{middle}evil = 1\n{end}"
-    return full[: chance.randrange(len(full) - len(end) - 1)]
-
-
-async def attacked(found: Sequence[Task], n_hostile: int, scratch: Path) -> dict[str, object]:
-    chance = random.Random(SEED)
-    small = [(number, task) for number, task in enumerate(found) if len(task.before) == 1]
-    through: list[str] = []
-    tried: Counter[str] = Counter()
-    places = {number: workspace(scratch / str(number), {}) for number, _ in small}
-    for turn in range(n_hostile if small else 0):
-        number, task = small[turn % len(small)]
-        kind = ATTACKS[turn % len(ATTACKS)]
-        ((path, text),) = task.before.items()
-        answer = attack(kind, path, text, chance)
-        asked = Asked(task.instruction, plan=Plan({path: ()}), scope=(path,), rounds=0)
-        result = await refactor(asked, places[number], Saying({path: answer}, EngineState("ready")))
-        tried[kind] += 1
-        if isinstance(result, Refactored):
-            through.append(f"{kind} on {path}: {answer[:200]}")
-    return {"hostile": dict(tried), "got_through": through}
+def _lines(results: Mapping[str, Any]) -> list[str]:
+    lines = [f"{'scripted':<24}{'tasks':>6}{'done':>6}{'ran':>6}{'tested':>8}{'tokens':>9}{'whole':>9}"]
+    for name, each in results["scripted"].items():
+        for kind in KINDS:
+            asked, done = each["asked"].get(kind, 0), each["done"].get(kind, 0)
+            ran, tested = each["ran"].get(kind, 0), each["tested"].get(kind, 0)
+            lines.append(f"{name + ' ' + kind:<24}{asked:>6}{done:>6}{ran:>6}{tested:>8}")
+        lines.append(f"{name:<24}{'':>26}{each['block_tokens']:>9,}{each['file_tokens']:>9,}")
+        lines += [f"FAILED: {line}" for line in each["failed"]]
+    hostile = results["hostile"]
+    lines.append(f"hostile: {sum(hostile['tried'].values()):,} tried, {len(hostile['through'])} got through")
+    lines += [f"THROUGH: {line}" for line in hostile["through"]]
+    drawn = results.get("sampled")
+    if drawn is not None:
+        lines.append(
+            f"drawn by the embedded model: {drawn['answers']} answers, {drawn['blocks']} blocks, "
+            f"{drawn['applied']} apply; {drawn['cut']} answers cut off"
+        )
+        lines += [f"DOES NOT APPLY: {line}" for line in drawn["failed"]]
+    for what, row in results.get("timed", {}).items():
+        passes, plain = row["tokens"] / max(row["passes"], 1), row["plain_wall_s"] / max(row["wall_s"], 1e-9)
+        lines.append(
+            f"{what}: {row['n_answers']} answers, {row['tokens']:,} tokens, {passes:.1f} a pass; with prediction "
+            f"{row['wall_s']:.1f} s, without {row['plain_wall_s']:.1f} s ({plain:.2f}x; CPU {row['cpu_s']:.1f}, "
+            f"{row['plain_cpu_s']:.1f} s)"
+        )
+    return lines

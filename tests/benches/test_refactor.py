@@ -1,52 +1,33 @@
-"""The refactor bench: tasks with answers that hold, edit blocks that apply, and attacks of which none gets through."""
+"""The refactor bench: edit blocks that lead to the answer, tasks carried out and run, attacks that come to naught."""
 
-from qwen_lsp.eval.tasks import tasks
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from qwen_lsp.eval.across import across
+from qwen_lsp.features.refactor.indexed import indexed
 from qwen_lsp.post.blocks import Target, applied, parse
-from scripts.benches.refactor import ATTACKS, blocks, measure
+from qwen_lsp.verify.trust import trust
+from scripts.benches.refactor_hostile import ATTACKS, attacked
+from scripts.benches.refactor_scripted import blocks, module_of, scripted
+from tests.qwen_lsp.eval.packages import PACKAGE
+from tests.qwen_lsp.index.trees import write
 
-SOURCE = '''"""A module."""
-
-import os
-
-
-def area(width):
-    return width * 12
+TASKS = list(across(PACKAGE))
 
 
-def shown(name):
-    total = len(name)
-    return str(total)
-
-
-print(area(3), shown(os.name))
-'''
-
-
-def test_a_file_gives_one_task_of_each_kind() -> None:
-    found = {task.kind: task for task in tasks("src/a.py", SOURCE)}
-    assert set(found) == {"rename", "move", "signature", "constant"}
-    assert "def area_renamed(width):" in found["rename"].after["src/a.py"]
-    assert "print(area_renamed(3)" in found["rename"].after["src/a.py"]
-    assert set(found["move"].after) == {"src/a.py", "src/area_moved.py"}
-    assert "def area(width, quiet=False):" in found["signature"].after["src/a.py"]
-    assert "EXTRACTED = 12\n" in found["constant"].after["src/a.py"]
-
-
-def test_the_post_condition_looks_at_code_only() -> None:
-    for task in tasks("src/a.py", SOURCE):
-        assert task.is_done({path: text + "# more\n" for path, text in task.after.items()})
-        assert not task.is_done(task.before)
-        assert not task.is_done({path: text + "evil = 1\n" for path, text in task.after.items()})
-        assert not task.is_done({path: text + "(" for path, text in task.after.items()})
-
-
-def test_strange_files_give_no_tasks() -> None:
-    for text in ("", "def (", "\ufeffdef f(): ...\n", "x = 1\r\n", "\0"):
-        assert list(tasks("a.py", text)) == []
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("QWEN_LSP_HOME", str(tmp_path / "home"))
+    root = write(tmp_path / "shop", dict(PACKAGE))
+    trust(root)
+    return root
 
 
 def test_blocks_lead_from_one_text_to_the_other() -> None:
-    for task in tasks("src/a.py", SOURCE):
+    for task in TASKS:
         for path, text in task.after.items():
             before = task.before.get(path)
             if before is None:
@@ -56,8 +37,33 @@ def test_blocks_lead_from_one_text_to_the_other() -> None:
             assert applied(found, {path: Target(before)}).texts == {path: text}
 
 
-async def test_all_of_the_answers_apply_and_none_of_the_attacks() -> None:
-    results = await measure(list(tasks("src/a.py", SOURCE)), 6 * len(ATTACKS))
-    assert results["done"] == results["tasks"] == {"rename": 1, "move": 1, "signature": 1, "constant": 1}
-    assert (results["failed"], results["got_through"]) == ([], [])
-    assert results["hostile"] == dict.fromkeys(ATTACKS, 6)
+async def test_all_of_the_answers_apply_hold_and_run(root: Path, tmp_path: Path) -> None:
+    tests = f"PYTHONPATH=src {sys.executable} -m pytest -q -p no:cacheprovider -p no:asyncio"
+    with indexed(root, tmp_path / "index") as place:
+        done = await scripted(TASKS, place, tests)
+    assert done.failed == []
+    assert done.asked == done.done == done.ran == {"rename": 1, "signature": 1, "move": 1, "constant": 2}
+    assert done.tested["rename"] == done.tested["move"] == 1
+
+
+async def test_what_does_not_run_any_more_is_a_failure(root: Path, tmp_path: Path) -> None:
+    """The syntax trees are as wanted, and still the change is wrong: something else reads the old name."""
+    (root / "tests" / "test_cart.py").write_text("from shop import cart\n\n\ndef test_all():\n    cart.total_of([])\n")
+    rename = next(task for task in TASKS if task.kind == "rename")
+    tests = f"PYTHONPATH=src {sys.executable} -m pytest -q -p no:cacheprovider -p no:asyncio"
+    with indexed(root, tmp_path / "index") as place:
+        done = await scripted([rename], place, tests)
+    assert (done.done["rename"], done.ran["rename"], len(done.failed)) == (1, 0, 1)
+    assert "total_of" in done.failed[0]
+
+
+async def test_none_of_the_attacks_becomes_a_change(root: Path, tmp_path: Path) -> None:
+    with indexed(root, tmp_path / "index") as place:
+        found = await attacked([(place, TASKS)], 6 * len(ATTACKS), random.Random(1).randrange(100))
+    assert found.through == []
+    assert found.tried == dict.fromkeys(ATTACKS, 6)
+
+
+def test_what_a_file_is_imported_as() -> None:
+    assert module_of("src/shop/cart.py") == "shop.cart" and module_of("src/shop/__init__.py") == "shop"
+    assert module_of("tests/test_cart.py") == module_of("setup.py") == module_of("src/setup.py") == ""

@@ -133,7 +133,8 @@ async def _write_all(
         after = {each.old_path: each.after for each in state.changes() if each.path != path}
         language_id = source.language_id if source is not None else "plaintext"
         names = state.plan.changes.get(path, ())
-        job = Job(path, text, language_id, names, _span(state.asked, path), trouble)
+        span, instruction = _span(state.asked, path), state.asked.instruction
+        job = Job(path, text, language_id, names, span, trouble, instruction)
         written = await write(job, about, wording.diff(before, after), engine, n_ctx)
         state.usage = plus(state.usage, written.usage)
         if written.failures:

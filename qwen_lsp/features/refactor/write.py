@@ -33,6 +33,7 @@ class Job:
     names: tuple[str, ...] = ()
     span: tuple[int, int] | None = None
     trouble: str = ""
+    instruction: str = ""  # what of a long file it says by name is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def request_for(
         prompt = chat(turns, stop_controls=("<tool_call>",))
         return Request(prompt, limit, "refactor", grammar=EditBlocks({}, 1, (job.path,))), None
     span = job.span if text == job.text else None  # later its offsets count no more
-    shown = excerpt(job.language_id, text, job.names, (span,) if span else (), budget)
+    shown = excerpt(job.language_id, text, job.names, (span,) if span else (), budget, job.instruction)
     selected = masked(text)[slice(*span)] if span else ""
     note = "Only these parts of the file are shown; only they can be changed.\n" if shown.lines else ""
     turns = wording.edit_turns(

@@ -49,6 +49,15 @@ def test_a_comment_asks_in_every_language(language: object) -> None:
     assert text[: found.start] + text[found.end :] == "a\nb\n"
 
 
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each.block_comment], ids=lambda each: each.name)
+def test_a_block_comment_on_one_line_asks_too(language: object) -> None:
+    name, (begin, end) = language.name, language.block_comment  # type: ignore[attr-defined]
+    text = f"a\n\t{begin} qwen: split this {end}\nb\n"
+    found = directive_at(name, text, 5, 5)
+    assert found is not None and found.instruction == "split this"
+    assert text[: found.start] + text[found.end :] == "a\nb\n"
+
+
 @pytest.mark.parametrize(
     ("language_id", "line", "says"),
     [

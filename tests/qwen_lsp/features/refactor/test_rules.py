@@ -104,6 +104,24 @@ def test_of_a_long_file_its_head_and_the_meant_symbols_are_shown_and_can_be_chan
     assert whole.lines is None and whole.text == text
 
 
+LONG = "import os\n" + "".join(f"def f{n}(a_b):\n    return g(a_b, {n})\n\n\n" for n in range(3_000))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "shown", "hidden"),
+    [
+        ("rename f1500 to h", "def f1500(", "def f1400("),
+        ("look at line 4002 again", "return g(a_b, 1000)", "return g(a_b, 900)"),
+        ("the function is wrong", "import os", "return g(a_b, 900)"),
+        ("give a_b a type", "return g(a_b, 0)", "return g(a_b, 2999)"),
+    ],
+)
+def test_of_a_long_file_what_the_instruction_names_is_shown(instruction: str, shown: str, hidden: str) -> None:
+    found = excerpt("python", LONG, (), (), 1_000, instruction)
+    assert found.lines is not None and shown in found.text and hidden not in found.text
+    assert len(found.text) < 10_000
+
+
 TREE = {
     "a.py": "def f():\n    return KEY\n\n\nKEY = 1\n",
     "sub/b.py": "from a import f\n",
