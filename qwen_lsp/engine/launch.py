@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from qwen_lsp.errors import EngineMissing
 from qwen_lsp.settings import Settings
 
-# The daemon answers once its socket is there; the model may load longer. A first start compiles and unpacks.
-START_TIMEOUT_S = 120.0
+# The command ends when the model is in memory. It has the shorter patience, so that its reason is heard and not ours.
+LOAD_TIMEOUT_S = 900  # twenty gigabytes from a slow disk
+START_TIMEOUT_S = LOAD_TIMEOUT_S + 30.0
 STDERR_LINES = 20  # enough for a reason; a traceback's last lines
 LINE_LIMIT_BYTES = 1 << 16
 
@@ -22,6 +23,7 @@ def start_command(settings: Settings, python: str = sys.executable) -> list[str]
     """The command line; what the settings leave open is the daemon's choice."""
     # -P: the folder we run in may be a stranger's repository with a module of that name.
     command = [python, "-P", "-m", "inference", "start", "--idle-exit", str(max(settings.idle_exit_s, 1))]
+    command += ["--timeout", str(LOAD_TIMEOUT_S)]
     if settings.engine != "auto":
         command += ["--engine", settings.engine]
     if settings.model is not None:

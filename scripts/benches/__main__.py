@@ -11,6 +11,7 @@ SUBJECTS = {
     "soak": "many clients for minutes: memory, answers, errors",
     "index": "cold, warm and saved files against a plain parse of the same files",
     "refactor": "edits of a model that knows the answer: all must apply; of a hostile one: none may",
+    "hub": "a model fetched from a hub of our own with every fault: what it costs, and what stands in its place",
     "retrieval": "does the packed context hold the definitions of what a masked line uses?",
 }
 

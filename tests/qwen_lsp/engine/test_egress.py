@@ -53,6 +53,13 @@ def test_nobody_can_be_reached_and_no_name_is_told(module: str, figures: str) ->
     assert "egress refused: a connection to 192.0.2.1" in said
 
 
+def test_setup_reaches_the_hub_that_it_has_named_and_nothing_else() -> None:
+    more = "from inference.lifecycle.egress import allow; allow('LOCALHOST'); socket.getaddrinfo('localhost', 80)"
+    lines, said = run("inference.lifecycle.egress", more)
+    assert lines == ["connected Egress", "Egress Egress found", "FileNotFoundError", "Egress"]
+    assert "192.0.2.1" in said and "evil" not in said
+
+
 def test_the_named_server_alone_can_be_reached() -> None:
     lines, _ = run("qwen_lsp.engine.egress", "from qwen_lsp.engine.egress import name; name('127.0.0.1')")
     assert lines == ["connected Egress", "Egress found Egress", "FileNotFoundError", "Egress"]

@@ -15,11 +15,11 @@ def python(code: str) -> list[str]:
 
 
 def test_only_what_is_set_is_passed_on() -> None:
-    bare = ["py", "-P", "-m", "inference", "start", "--idle-exit", "600"]
+    bare = ["py", "-P", "-m", "inference", "start", "--idle-exit", "600", "--timeout", "900"]
     assert start_command(Settings(), "py") == bare
     chosen = Settings(engine="llama", model="m.gguf", ctx=4096, idle_exit_s=0)
     assert start_command(chosen, "py") == [
-        *["py", "-P", "-m", "inference", "start", "--idle-exit", "1"],
+        *["py", "-P", "-m", "inference", "start", "--idle-exit", "1", "--timeout", "900"],
         *["--engine", "llama", "--model", "m.gguf", "--ctx", "4096"],
     ]
 
