@@ -19,6 +19,7 @@ from inference.report import Report
 from inference.runner import CHUNK
 
 MAX_SEQUENCES = 8
+_PACKAGES = {"llama": "cyllama", "mlx": "mlx-lm"}
 _DISK_SPARE_BYTES = 2 << 30  # a disk that a download fills to the brim is no use to anybody
 
 
@@ -71,30 +72,36 @@ class Choice:
 def choose(report: Report, catalogue: Catalogue, wishes: Wishes | None = None) -> Choice:
     """The first that fits. Raises ValueError for a name that the catalogue does not have."""
     wishes = wishes or Wishes()
-    engine = wishes.engine or report.default_engine
     tried: list[Tried] = []
-    for model, variant in _wanted(catalogue, wishes, engine):
+    for model, variant in _wanted(catalogue, wishes, report):
         found = fits(report, model, variant, wishes.n_ctx)
         if isinstance(found, MemoryPlan):
             tried.append(Tried(model.name, variant.name, ""))
-            notes = _notes(
-                report, found, offload(report.machine, model, sizes_of(model, variant), wishes.n_ctx, MAX_SEQUENCES)
+            beside = offload(report.machine, model, sizes_of(model, variant), wishes.n_ctx, MAX_SEQUENCES)
+            notes = _notes(report, variant.engine, found, beside)
+            return Choice(
+                model.name, variant.name, variant.engine, variant.n_bytes, variant.trust, found, tuple(tried), notes
             )
-            return Choice(model.name, variant.name, engine, variant.n_bytes, variant.trust, found, tuple(tried), notes)
         tried.append(Tried(model.name, variant.name, found))
-    return Choice(None, None, engine, 0, "", None, tuple(tried), report.notes)
+    return Choice(None, None, wishes.engine or report.default_engine, 0, "", None, tuple(tried), report.notes)
 
 
-def _wanted(catalogue: Catalogue, wishes: Wishes, engine: str) -> Sequence[tuple[Model, Variant]]:
-    if wishes.model is None:
-        return [(m, v) for m in catalogue.models for v in m.variants if v.engine == engine]
-    found = catalogue.find(wishes.model)
-    if found is None:
-        raise ValueError(
-            f"the catalogue has no {wishes.model!r}; it has: {', '.join(m.name for m in catalogue.models)}"
-        )
-    model, variant = found
-    return [(model, each) for each in ((variant,) if variant else model.variants) if variant or each.engine == engine]
+def _wanted(catalogue: Catalogue, wishes: Wishes, report: Report) -> Sequence[tuple[Model, Variant]]:
+    """Those of the platform's engine first. llama.cpp runs everywhere, and the smaller models are there for it only."""
+    first = wishes.engine or report.default_engine
+    engines = (first,) if wishes.engine is not None or first == "llama" else (first, "llama")
+    models: Sequence[Model] = catalogue.models
+    if wishes.model is not None:
+        found = catalogue.find(wishes.model)
+        if found is None:
+            raise ValueError(
+                f"the catalogue has no {wishes.model!r}; it has: {', '.join(m.name for m in catalogue.models)}"
+            )
+        model, variant = found
+        if variant is not None:
+            return [(model, variant)]
+        models = (model,)
+    return [(m, v) for engine in engines for m in models for v in m.variants if v.engine == engine]
 
 
 def fits(report: Report, model: Model, variant: Variant, n_ctx: int | None) -> MemoryPlan | str:
@@ -111,8 +118,12 @@ def sizes_of(model: Model, variant: Variant) -> ModelSizes:
     return of_entry(model.shape, model.context, variant.n_bytes, variant.engine, settings)
 
 
-def _notes(report: Report, plan: MemoryPlan, beside: Offload | None) -> tuple[str, ...]:
+def _notes(report: Report, engine: str, plan: MemoryPlan, beside: Offload | None) -> tuple[str, ...]:
     found = list(report.notes)
+    if engine != report.default_engine:
+        found.append(f"{report.default_engine} has nothing that fits: this one runs on {engine}")
+    if report.engines and engine not in report.engines:
+        found.append(f"the package of the {engine} engine is not installed: pip install {_PACKAGES[engine]}")
     if report.gpu is not None and not plan.on_gpu:
         found.append(f"{report.gpu.name} is too small for it: the processors run it")
         if beside is not None:

@@ -10,6 +10,7 @@ from inference.report import Report
 
 Say = Callable[[str], None]
 
+INSTALL = {"llama": "pip install cyllama", "mlx": "pip install mlx-lm"}
 _FORMATS = {"llama": "gguf", "mlx": "mlx"}
 
 
@@ -25,7 +26,9 @@ class Target:
 def target(report: Report, catalogue: Catalogue, wishes: Wishes, say: Say) -> Target:
     """What suits this machine, or what was wished for if it fits. Raises FetchFailed where nothing does."""
     if wishes.model is not None and catalogue.find(wishes.model) is None and wishes.model.count("/") in (1, 2):
-        return Target(_repository(wishes.model, wishes.engine or report.default_engine), None, wishes.n_ctx)
+        wanted = _repository(wishes.model, wishes.engine or report.default_engine)
+        _check_installed(wanted.engine, report)
+        return Target(wanted, None, wishes.n_ctx)
     try:
         choice = choose(report, catalogue, wishes)
     except ValueError as error:
@@ -36,8 +39,15 @@ def target(report: Report, catalogue: Catalogue, wishes: Wishes, say: Say) -> Ta
     if found is None or found[1] is None:
         raise FetchFailed("no model of the catalogue fits this machine", "a model elsewhere can serve it: remote.url")
     model, variant = found[0], found[1]
+    _check_installed(variant.engine, report)
     wanted = Wanted(variant.repository, variant.revision, variant.engine, None, f"{model.name}-{variant.name}", variant)
     return Target(wanted, model, wishes.n_ctx)
+
+
+def _check_installed(engine: str, report: Report) -> None:
+    """Said before gigabytes are fetched that nothing here can load."""
+    if engine not in report.engines:
+        raise FetchFailed(f"the package of the {engine} engine is not installed", f"run `{INSTALL[engine]}`")
 
 
 def _repository(name: str, engine: str) -> Wanted:

@@ -60,7 +60,7 @@ class Run:
         answer: bool = True,
         progress: Callable[[str, int], None] = lambda name, n: None,
     ) -> Ready | None:
-        report = report or replace(pc(64), free_disk_bytes=free_disk(models))
+        report = report or replace(pc(64), free_disk_bytes=free_disk(models), engines=("llama", "mlx"))
 
         def ask(question: str) -> bool:
             self.asked.append(question)

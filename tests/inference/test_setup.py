@@ -22,7 +22,7 @@ from inference.models.fetch.listing import FetchFailed
 from inference.report import Report
 from inference.setup.ready import offline
 from tests.hub import COMMIT, FakeHub, Fault, serving
-from tests.inference.models.machines import pc
+from tests.inference.models.machines import mac, pc
 from tests.inference.setup_runs import NAMES, REPOSITORY, Run, catalogue_of, published
 from tests.inference.weights import EMBEDDED
 
@@ -175,6 +175,13 @@ def test_what_the_hub_offers_does_not_fit(hub: FakeHub, tmp_path: Path) -> None:
     run = Run()
     assert "GB are missing" in refused(run, hub, tmp_path, report=pc(64, disk=1_000_000_000))
     assert hub.sent("model.gguf") == [], "the disk is looked at before"
+
+
+def test_an_engine_that_is_not_installed_is_told_before_anything_is_fetched(hub: FakeHub, tmp_path: Path) -> None:
+    run = Run()
+    assert "the mlx engine is not installed" in refused(run, hub, tmp_path, Wishes(REPOSITORY, "mlx"), pc(64))
+    assert "the llama engine is not installed" in refused(run, hub, tmp_path, Wishes(), mac(16))
+    assert "qwen2.5-coder-7b/gguf-q8_0 on llama" in run.said[0] and run.asked == []
 
 
 def test_files_that_are_no_model_stay_out_of_their_place(hub: FakeHub, tmp_path: Path) -> None:
