@@ -45,6 +45,7 @@ class Client:
     configuration: bool = False  # answers workspace/configuration
     watches_files: bool = False  # can be asked to tell what changes on the disk
     refreshes: bool = False  # asks again when we say that a late suggestion is ready
+    renders_markdown: bool = False  # beside a completion item
     inserts_as_is: bool = False  # can be told not to indent a completion again
 
 
@@ -53,6 +54,8 @@ def client_of(capabilities: t.ClientCapabilities, name: str = "") -> Client:
     edit = _at(capabilities, "workspace.workspace_edit")
     resolvable = _at(capabilities, "text_document.code_action.resolve_support.properties") or ()
     modes = _at(capabilities, "text_document.completion.completion_item.insert_text_mode_support.value_set") or ()
+    documented = _at(capabilities, "text_document.completion.completion_item.documentation_format") or ()
+    formats = {str(getattr(kind, "value", kind)) for kind in documented}
     return Client(
         encoding=choose_encoding(_at(capabilities, "general.position_encodings") or ()),
         inline=_at(capabilities, "text_document.inline_completion") is not None,
@@ -73,6 +76,8 @@ def client_of(capabilities: t.ClientCapabilities, name: str = "") -> Client:
         configuration=bool(_at(capabilities, "workspace.configuration")),
         watches_files=bool(_at(capabilities, "workspace.did_change_watched_files.dynamic_registration")),
         refreshes=_at(capabilities, "experimental.qwen.refresh") is True,
+        # Helix renders it without saying so.
+        renders_markdown="markdown" in formats or name.lower() == "helix",
         inserts_as_is=t.InsertTextMode.AsIs in modes,
     )
 

@@ -112,7 +112,7 @@ def _completion_item(suggestion: Suggestion, client: Client) -> t.CompletionItem
         label=label[:LABEL_CHARS] + ("…" if rest or len(label) > LABEL_CHARS else ""),
         kind=t.CompletionItemKind.Text,
         detail="qwen-lsp",
-        documentation=t.MarkupContent(t.MarkupKind.Markdown, fenced(text, document.language_id)),
+        documentation=_shown(text, document.language_id, client),
         sort_text="~~~~",  # after every name that other servers offer
         filter_text=text.partition("\n")[0].rstrip("\r"),
         insert_text_format=t.InsertTextFormat.PlainText,
@@ -120,6 +120,12 @@ def _completion_item(suggestion: Suggestion, client: Client) -> t.CompletionItem
         text_edit=t.TextEdit(span(document, start, suggestion.end, client.encoding), text),
         command=t.Command(title="Accepted", command=ACCEPTED, arguments=[suggestion.id]),
     )
+
+
+def _shown(text: str, language_id: str, client: Client) -> t.MarkupContent | str:
+    if client.renders_markdown:
+        return t.MarkupContent(t.MarkupKind.Markdown, fenced(text, language_id))
+    return text
 
 
 def code_action(action: Action, client: Client, document: Document) -> t.CodeAction | t.Command:

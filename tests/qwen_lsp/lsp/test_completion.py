@@ -15,7 +15,7 @@ URI = "file:///w/a.py"
 
 async def ask(text: str, cursor: int, says: Any, name: str = "helix_25.07.1") -> tuple[Any, FakeEditor]:
     wire, editor = Wire(), FakeEditor("utf-8")
-    await wire.begin(profile(name))
+    await wire.begin(profile(name), clientInfo={"name": name.split("_")[0]})
     wire.notify("textDocument/didOpen", editor.open(URI, text))
     wire.script.says = says
     where = editor.position(URI, cursor)
@@ -34,6 +34,14 @@ async def test_an_item_replaces_the_word_that_is_typed() -> None:
     assert item["documentation"] == {"kind": "markdown", "value": "```python\nprint(1)\nmore()\n```"}
     editor.accept(URI, item["textEdit"]["range"], item["textEdit"]["newText"])
     assert editor.text(URI) == "é🙂 = print(1)\nmore()\nnext"
+
+
+async def test_an_editor_that_renders_no_markdown_gets_plain_text() -> None:
+    wire, editor = Wire(), FakeEditor("utf-16")
+    await wire.begin()
+    wire.notify("textDocument/didOpen", editor.open(URI, "a"))
+    result = await wire.ask(COMPLETION, at(URI, 0, 1))
+    assert result["items"][0]["documentation"] == "asuggestion"
 
 
 async def test_no_suggestion_is_an_empty_list_that_may_grow() -> None:
