@@ -54,6 +54,7 @@ class EngineSettings:
     use_gpu: bool = True  # if there is one
     wired_bytes: int = 0  # what a GPU that shares the machine's memory may keep from being paged out; 0: all it can
     work_bytes: int = 1 << 30  # freed buffers that are kept for the next pass, in bytes
+    scores_bytes: int = 1 << 30  # attention scores of one pass; where they take more, they are never all in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,9 @@ class Backend(Protocol):
     def step_together(self, steps: Sequence[Step]) -> list[int | EngineError]:
         """Several `step`s without drafts, of sequences that all differ; in one pass, where `info.max_together` allows.
 
-        Returns what was drawn for each, or the error of the one that failed: that sequence is unusable, the others are
-        as they should be. Where the pass itself fails this raises, and all of them are unusable.
+        Returns what was drawn for each, or an error: that sequence is unusable, the others are as they should be.
+        Numbers that are none may spoil all that are in the pass, and then all have one. Where the pass itself fails
+        this raises, and all of them are unusable.
         """
         ...
 

@@ -93,6 +93,7 @@ def load_planned(files: ModelFiles, n_ctx: int | None, settings: EngineSettings,
             use_gpu=plan.on_gpu,
             wired_bytes=plan.total_bytes,
             work_bytes=plan.work_bytes,
+            scores_bytes=min(settings.scores_bytes, plan.room_bytes - plan.total_bytes),
         )
         backend = _load(files, header, fitting)
         backend.info = replace(backend.info, plan=plan)

@@ -51,16 +51,17 @@ def test_weights_that_are_not_numbers_are_found_at_load(tmp_path: Path) -> None:
             LlamaBackend("nan", path, tokenizer_of(path), SMALL)
 
 
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaBackend]:
-    """A model with one token, BAD, that makes all that follows no number."""
+@pytest.fixture(scope="module", params=[True, False], ids=["fused", "by column"])
+def broken(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[LlamaBackend]:
+    """A model with one token, BAD, that makes all that follows no number; with both kinds of attention."""
 
     def poison(tensors: Tensors) -> None:
         tensors["output.weight"] = tensors["token_embd.weight"].copy()
         tensors["token_embd.weight"][BAD] = np.nan
 
     path = write_gguf(tmp_path_factory.mktemp("gguf") / "nan.gguf", poison)
-    backend = LlamaBackend("nan", path, tokenizer_of(path), replace(SMALL, n_cells=512, max_sequences=3))
+    settings = replace(SMALL, n_cells=512, max_sequences=3, scores_bytes=0 if request.param else SMALL.scores_bytes)
+    backend = LlamaBackend("nan", path, tokenizer_of(path), settings)
     yield backend
     backend.shutdown()
 
@@ -104,12 +105,35 @@ def test_not_a_number_in_one_of_several_sequences_of_a_pass(broken: LlamaBackend
     with opened(broken, TEXT) as good:
         said = [broken.sample(good, sampler)]
         failed, drawn = broken.step_together([Step(bad, BAD, sampler), Step(good, said[0], sampler)])
-        assert isinstance(failed, ModelBroken) and isinstance(drawn, int)
-        said.append(drawn)
         broken.close(bad)
-        for _ in range(2):
-            said += broken.step(good, said[-1], (), sampler)
-    assert said == expected
+        assert isinstance(failed, ModelBroken)
+        if not isinstance(drawn, int):  # attention that is not fused multiplies what is masked: said, not hidden
+            assert "by column" in broken.info.state_format
+        else:
+            said.append(drawn)
+            for _ in range(2):
+                said += broken.step(good, said[-1], (), sampler)
+            assert said == expected
+    assert answer(broken, TEXT, 4) == expected
+
+
+@pytest.mark.parametrize(("scores_bytes", "order"), [(0, "fused"), (1 << 30, "by column")])
+def test_attention_is_fused_where_its_scores_would_take_too_much(
+    exact_gguf: Path, scores_bytes: int, order: str
+) -> None:
+    """Both say the same, and neither takes what the other has saved."""
+    said, dumped = [], []
+    for limit in (scores_bytes, (1 << 30) - scores_bytes):
+        settings = replace(SMALL, scores_bytes=limit, exact=True)
+        backend = LlamaBackend("small", exact_gguf, tokenizer_of(exact_gguf), settings)
+        said.append(answer(backend, TEXT, 12))
+        dumped.append(backend.info.state_format)
+        with opened(backend, TEXT) as seq:
+            dumped.append(bytes(backend.dump(seq, backend.snapshot(seq))[0]).decode())
+        backend.shutdown()
+    assert said[0] == said[1]
+    assert order in dumped[0] and order in dumped[1]
+    assert order not in dumped[2] and order not in dumped[3]
 
 
 def test_it_waits_with_cleaning_while_that_would_not_fit(exact_gguf: Path) -> None:
