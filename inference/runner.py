@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from inference.backends.base import Backend, Snapshot, Step
+from inference.branches import Branch, branches
 from inference.draft_gate import Gate
 from inference.errors import EngineError, ModelBroken
 from inference.generation import Job, Usage
@@ -62,6 +63,7 @@ class Held:
     n_sequences: int = 0
     n_tokens: int = 0  # rows, shared ones once
     n_snapshots: int = 0  # shared ones once
+    tree: tuple[Branch, ...] = ()
 
 
 class Runner:
@@ -280,6 +282,7 @@ class Runner:
             len(cache.kept),
             n_rows,
             len({id(stop) for kept in cache.kept for stop in kept.stops.values()}),
+            branches(cache.kept),
         )
 
 

@@ -46,6 +46,7 @@ LAYERS = {
         "grammar",
         "tokenizer",
         "kept",
+        "branches",
         "saved",
         "prefix_cache",
         "draft_gate",

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from inference.backends.base import ModelInfo
+from inference.branches import Branch
 from inference.metrics import PRIORITY_NAMES
 from inference.recent import Answered
 from inference.scheduler import Stats
@@ -37,6 +38,7 @@ MIB = 1 << 20
 WIDTH, HEIGHT, LEFT, EDGE = 960, 220, 56, 12  # of the curve
 LEAST_S = 1e-3  # what is faster is drawn as this
 SHAPES, SHAPE_WIDTH = 12, 400
+TREE_WIDTH = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def render(model: str, state: str, reason: str | None, info: ModelInfo | None, s
         meta_csp=META_CSP,
         style=Markup(STYLE),  # a file of ours; escaped it would not match its hash
         facts=list(_facts(info, stats)),
+        tree=twigs(stats.held.tree),
         curve=curve(stats.recent),
         prompts=[shape(each) for each in reversed(stats.recent[-SHAPES:])],
     )
@@ -123,6 +126,32 @@ def _line(
         if (seconds := figure(job)) is not None
     )
     return Line(name, css, " ".join(f"{x},{height}" for x, height, _ in dots), dots)
+
+
+@dataclass(frozen=True, slots=True)
+class Twig:
+    """A kept sequence as a bar that begins where it left another one, and ticks where a snapshot is."""
+
+    what: str
+    sizes: str
+    start: float
+    width: float
+    ticks: tuple[float, ...]
+
+
+def twigs(tree: Sequence[Branch]) -> list[Twig]:
+    """All to the scale of the longest."""
+    scale = TREE_WIDTH / max((branch.n_tokens for branch in tree), default=1)
+    return [
+        Twig(
+            "in use" if branch.is_busy else "kept",
+            f"{branch.n_tokens:,} tokens, {branch.n_shared:,} shared, {len(branch.stops)} snapshots",
+            round(branch.n_shared * scale, 1),
+            round(max(1.0, (branch.n_tokens - branch.n_shared) * scale), 1),
+            tuple(round(stop * scale, 1) for stop in branch.stops if stop >= branch.n_shared),
+        )
+        for branch in tree
+    ]
 
 
 @dataclass(frozen=True, slots=True)

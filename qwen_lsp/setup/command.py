@@ -15,6 +15,7 @@ from typing import Any
 
 from qwen_lsp import settings_file
 from qwen_lsp.doctor.chain import examine
+from qwen_lsp.doctor.links import Failed, inference
 from qwen_lsp.engine import egress
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import NotDone, QwenError
@@ -44,16 +45,18 @@ def main(options: argparse.Namespace) -> int:
     """0 done, 1 it could not."""
     egress.guard()
     try:
+        if "stopped pid" in inference("stop"):
+            say("the engine that ran is stopped: its memory counts as free for the plan, and windows start it again")
         ready = fetched(options)
         if ready is None:
             return 1
         found = asyncio.run(tried(ready))
         values = wished(ready, found.scores)
         settings_file.write(user_file(), values)
-    except (QwenError, OSError) as error:
+    except (Failed, QwenError, OSError) as error:
         print(f"qwen-lsp: {error}", file=sys.stderr)
         return 1
-    say(f"written to {user_file()}: {settings_file.shown(values)}")
+    say(f"written to {user_file()}: {settings_file.shown(values)}; open windows take it up when they start again")
     outcomes = list(examine(None))
     for outcome in outcomes:
         if not outcome.ok:
@@ -123,8 +126,9 @@ async def tried(ready: Ready) -> Found:
 
 
 def as_settings(ready: Ready) -> dict[str, settings_file.Value]:
-    """The settings that name the model. A context is only named where one was asked for."""
-    return {"engine": ready.engine, "model": ready.path, "ctx": ready.n_ctx}
+    """The settings that name the model. The context stays as it is set unless one was asked for."""
+    found: dict[str, settings_file.Value] = {"engine": ready.engine, "model": ready.path}
+    return found if ready.n_ctx is None else found | {"ctx": ready.n_ctx}
 
 
 def wished(ready: Ready, scores: Sequence[Score]) -> dict[str, settings_file.Value]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from inference.backends.scripted import ScriptedBackend
+from inference.branches import Branch
 from inference.generation import Priority
 from inference.lifecycle.control import Status, save_page
 from inference.recent import Answered, segments
@@ -31,12 +32,13 @@ FLAGS += " --disable-component-update --disable-sync --enable-logging=stderr --w
 
 TYPED = Answered(Priority.TYPING, "stop", 0.002, 0.05, 0.3, (1200, 300, 40), 1500, 44, 5)
 LEFT = replace(TYPED, outcome="cancelled", queue_s=None, first_token_s=None, total_s=0.01, n_reused=0)
+TREE = (Branch(4000, 0, 0, (1000, 3999), True), Branch(3000, 1000, 1, (1000, 2999), False))
 STATS = Stats(
     tokens_evaluated=12_345,
     tokens_reused=67_890,
     jobs={(Priority.TYPING, "stop"): 7, (Priority.REFACTOR, "failed"): 1},
     hits=5,
-    held=Held(rows=3 << 20, snapshots=1 << 20, n_evicted=9, n_sequences=4, n_tokens=5432, n_snapshots=11),
+    held=Held(rows=3 << 20, snapshots=1 << 20, n_evicted=9, n_sequences=4, n_tokens=5432, n_snapshots=11, tree=TREE),
     cache_limit_bytes=16 << 20,
     queued=2,
     running=1,
@@ -60,6 +62,8 @@ def test_it_shows_what_there_is() -> None:
         "typing, first token 0.050 s",
         "refactor, total 31.000 s",
         "1,200 + 300 + 40",
+        "4,000 tokens, 0 shared, 2 snapshots",
+        '<rect class="reused" x="150.0" width="300.0" height="14"/><line class="mark" x1="150.0"',
     ):
         assert shown in page
 
@@ -80,7 +84,7 @@ def test_a_shape_has_its_borders_at_the_marks() -> None:
 
 @pytest.mark.parametrize("state", ["loading", "failed"])
 def test_nothing_yet_is_a_page_too(state: str) -> None:
-    empty = replace(STATS, recent=(), cache_limit_bytes=0, jobs={})
+    empty = replace(STATS, recent=(), held=Held(), cache_limit_bytes=0, jobs={})
     page = status_page.render("m", state, "no <room>", None, empty)
     assert "None ended yet." in page and "no &lt;room&gt;" in page and "<table" not in page
 
