@@ -23,7 +23,7 @@ from qwen_lsp.verify.command import run
 from qwen_lsp.verify.sandbox import guard
 from qwen_lsp.verify.shadow import SHARED_FOLDERS, Shadow, shadowed
 from qwen_lsp.verify.trust import is_trusted
-from qwen_lsp.verify.verdict import Check, Limits
+from qwen_lsp.verify.verdict import Changes, Check, Limits
 
 MOST_TEST_FILES = 4  # for one place
 LIMITS = Limits(wall_s=90.0, cpu_s=180.0)  # what takes longer is no test of one place
@@ -107,13 +107,25 @@ class OwnTests:
             return None
         return await self._pass(check, hole, said)
 
+    async def hold_with(self, changes: Changes, names: Collection[str]) -> bool | None:
+        """Whether those that touch any of the files pass with them changed; None where they do not pass without."""
+        found = dict.fromkeys(test for path in changes for test in touching(path, names, self._tests))
+        if not found:
+            return None
+        check = narrowed(self._check, next(iter(changes)), list(found)[:MOST_TEST_FILES])
+        if not await self._passes(check, {}):
+            return None
+        return await self._passes(check, changes)
+
     async def _pass(self, check: Check, hole: Hole, said: str) -> bool:
         """Blanks at the end of the answer make no other text."""
-        text = hole.before + said.rstrip() + hole.after
-        key = check.command, digest(f"{hole.path}\0{hole.id}\0{text}")
+        earlier = {each.path: each.after for each in hole.earlier}
+        return await self._passes(check, {**earlier, hole.path: hole.before + said.rstrip() + hole.after})
+
+    async def _passes(self, check: Check, changes: Changes) -> bool:
+        key = check.command, digest(repr(sorted(changes.items())))
         if key not in self._passed:
-            earlier = {each.path: each.after for each in hole.earlier}
-            self._shadow.apply({**earlier, hole.path: text})
+            self._shadow.apply(changes)
             self._passed[key] = (await run(check, self._shadow, guard(), LIMITS)).passed
         return self._passed[key]
 

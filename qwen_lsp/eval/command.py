@@ -13,6 +13,7 @@ from typing import get_args
 from qwen_lsp import settings_file
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import EngineError, NotDone
+from qwen_lsp.eval import refactoring
 from qwen_lsp.eval.holes import KINDS, Kind
 from qwen_lsp.eval.results import Variant
 from qwen_lsp.eval.run import FIGURES, PAGE, Plan, run, show_progress, variants
@@ -28,6 +29,8 @@ def main(options: argparse.Namespace) -> int:
         print(f"qwen-lsp eval: {error}", file=sys.stderr)
         return 2
     try:
+        if options.refactors:
+            return refactoring.main(plan, options.refactors, show_progress, as_json=options.json)
         found = asyncio.run(_run(plan))
     except (NotDone, EngineError) as error:
         print(f"\nqwen-lsp eval: {error.message}", file=sys.stderr)
@@ -82,6 +85,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         options.seed,
         _date(options.released),
         settings,
+        options.tests,
     )
 
 

@@ -24,3 +24,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: eval-NAME here; a stopped run goes on")
     parser.add_argument("--write-settings", action="store_true", help="set what is surely better in your settings file")
+    parser.add_argument(
+        "--tests", nargs="?", const="", metavar="CMD", help="the repository's own tests judge, too; in trusted folders"
+    )
+    parser.add_argument(
+        "--refactors",
+        type=int,
+        default=0,
+        metavar="N",
+        help="ask N mechanical refactors of Python code instead of holes",
+    )

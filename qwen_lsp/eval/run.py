@@ -21,8 +21,10 @@ from qwen_lsp.context.candidates import Memo
 from qwen_lsp.engine.client import Engine
 from qwen_lsp.errors import EngineError, NotDone
 from qwen_lsp.eval.ask import Tree, ask, is_passing, show_buffers
+from qwen_lsp.eval.checks import check_for
 from qwen_lsp.eval.history import Change, Checkout, Commit, Repository
 from qwen_lsp.eval.holes import KINDS, Hole, Kind
+from qwen_lsp.eval.judged import judge
 from qwen_lsp.eval.report import page
 from qwen_lsp.eval.results import Answer, Results, Variant
 from qwen_lsp.eval.sample import by_tree, sample
@@ -53,6 +55,7 @@ class Plan:
     seed: int = 0
     released: int | None = None
     settings: Settings = field(default_factory=Settings)
+    tests: str | None = None  # judge answers by the repository's own tests: by this command, or "": a proposed one
 
 
 def variants(
@@ -79,6 +82,8 @@ async def run(plan: Plan, engine: Engine, tell: Tell) -> Summary:
     about = _about(plan, engine, found)
     with Results(plan.out, about) as results, tempfile.TemporaryDirectory(prefix="qwen-eval-") as folder:
         await _ask_all(plan, engine, repository, found, results, Path(folder), tell)
+        if plan.tests is not None:
+            await judge(found, results, repository, Path(folder), check_for(repository.top, plan.settings, plan.tests))
         answers = list(results.answers.values())
     told = summary(answers, plan.variants, plan.released, plan.seed)
     private.write(plan.out / PAGE, page(_head(about), told, answers, plan.variants))
