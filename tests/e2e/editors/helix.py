@@ -67,6 +67,7 @@ class Helix:
                 return ""
 
         until(lambda: on_disk() == text, f"{name} as expected", on_disk)
+        until(lambda: not list(path.parent.glob("*.bck")), "the end of Helix's writing")
 
     def pick(self, title: str) -> None:
         """Choose an entry of the menu of code actions, wherever it stands."""

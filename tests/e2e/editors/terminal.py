@@ -61,8 +61,12 @@ class Terminal:
         return self._call("capture-pane", "-p", "-t", "it")
 
     def colours(self) -> str:
-        """The screen with its escape sequences."""
-        return self._call("capture-pane", "-p", "-e", "-t", "it")
+        """The screen with its escape sequences, and the spaces at the ends of lines, which have a colour, too."""
+        return self._call("capture-pane", "-p", "-e", "-N", "-t", "it")
+
+    def resize(self, n_columns: int, n_rows: int) -> None:
+        """Make the window another size; the program in it is told."""
+        self._call("resize-window", "-t", "it", "-x", str(n_columns), "-y", str(n_rows))
 
     def shows(self, *texts: str) -> str:
         """Wait until the screen holds all these texts; the screen."""

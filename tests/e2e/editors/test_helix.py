@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.daemons import Daemons
 from tests.e2e.editors import project
 from tests.e2e.editors.helix import FRAGMENT, Helix, helix
+from tests.e2e.editors.picture import taken
 from tests.e2e.editors.places import need
 from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import private, until
@@ -23,6 +24,8 @@ pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
 FIRST, SECOND = project.TOTAL.rstrip("\n").split("\n")
 WITH_TOTAL = f"{project.STOCK}\n    {project.TOTAL_TYPED}\n{project.TOTAL}"
 WITH_PRICE = project.BASKET + f"\n{project.PRICE_TYPED}\n{project.PRICE}".replace("\n", "\r\n")
+
+PICTURE = (136, 30)  # columns and rows: the documentation needs room beside the menu
 
 
 @pytest.fixture
@@ -81,6 +84,20 @@ def test_a_code_action_is_listed_and_applied(stock: Helix) -> None:
     stock.pick("Qwen: fill in is_empty")
     stock.terminal.shows(project.IS_EMPTY)
     stock.saved("shop/stock.py", project.STOCK.replace("pass\n", f"{project.IS_EMPTY}\n"))
+
+
+def test_the_pictures_show_an_item_and_code_actions(stock: Helix, tmp_path: Path) -> None:
+    stock.terminal.resize(*PICTURE)
+    stock.text("/pass")
+    stock.keys("Enter", "Space", "a")
+    stock.terminal.shows("Qwen: fill in is_empty")
+    taken(stock.terminal.colours(), tmp_path, "editors/helix/images/code-actions.png")
+    stock.keys("Escape")
+    stock.terminal.shows_not("Qwen:")
+    begun(stock)
+    stock.keys("Tab")
+    stock.terminal.shows("qwen-lsp", SECOND)
+    taken(stock.terminal.colours(), tmp_path, "editors/helix/images/completion.png")
 
 
 def test_it_says_why_there_was_nothing(stock: Helix) -> None:

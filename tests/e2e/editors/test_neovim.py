@@ -4,18 +4,21 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.daemons import Daemons
 from tests.e2e.editors import project
 from tests.e2e.editors.neovim import ROOT, Neovim, neovim
+from tests.e2e.editors.picture import taken
 from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import until
 
 pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
 
 FIRST, SECOND = project.TOTAL.rstrip("\n").split("\n")
+PICTURE = (84, 26)  # columns and rows
 STATUS = "require('qwen_lsp.status').of(vim.lsp.get_clients({ name = 'qwen_lsp' })[1])"
 
 
@@ -201,6 +204,22 @@ def test_neovim_0_11_has_the_menu_and_says_what_it_lacks(daemons: Daemons) -> No
         editor.terminal.keys("Escape")
         editor.ex("checkhealth qwen_lsp")
         assert "WARNING" in editor.text() and "completion menu" in editor.text()
+
+
+def test_the_pictures_show_ghost_text_and_code_actions(editor: Neovim, tmp_path: Path) -> None:
+    editor.terminal.resize(*PICTURE)
+    editor.edit("shop/stock.py")
+    editor.terminal.shows("def is_empty", " qwen")
+    suggested(editor)
+    editor.terminal.shows(FIRST, SECOND)
+    taken(editor.terminal.colours(), tmp_path, "editors/neovim/images/ghost-text.png")
+    editor.terminal.keys("Escape")
+    editor.ex("edit!")
+    editor.lua("vim.fn.search('pass')")
+    editor.terminal.keys("g", "r", "a")
+    editor.terminal.shows("Qwen: fill in is_empty", "Type number")
+    taken(editor.terminal.colours(), tmp_path, "editors/neovim/images/code-actions.png")
+    editor.terminal.keys("Enter")
 
 
 def test_the_help_tags_are_those_of_the_text() -> None:
