@@ -22,7 +22,7 @@ from inference.setup.aim import Say, Target
 from inference.setup.ready import Ready, plan, ready
 
 LIST_TRIES = 5
-LIST_PAUSE_S = 2.0
+LIST_PAUSE_S = 1.0
 
 Ask = Callable[[str], bool]
 

@@ -18,7 +18,7 @@ from qwen_lsp.prompt.segments import Prompt, Text
 
 ANSWER_TOKENS = 16
 CHANCE = 1  # so many examples more or less tell nothing
-READ_LINES, WRITE_TOKENS = 120, 32
+READ_LINES, WRITE_TOKENS = 60, 32
 _TALK = re.compile(r"```|\*\*|^\s*(?:Sure|Here|Certainly|To |The |This |I |You )")
 
 
