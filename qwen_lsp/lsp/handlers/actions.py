@@ -4,7 +4,7 @@ Offering asks no model; carrying out does, on the snapshot of the moment, and it
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lsprotocol import types as t
 
@@ -15,12 +15,16 @@ from qwen_lsp.features.complete import Nothing
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.refactoring import Made, asked_by, deliver, edit_of, make, workspace_of
 from qwen_lsp.lsp.session import Session
+from qwen_lsp.text.document import Document
 from qwen_lsp.text.edits import EditSet
 from qwen_lsp.text.snapshot import Snapshot
 
 FEATURE = "action"
+OTHERWISE = "the buffers are not as the edit leaves them"
 # Neovim waits 150 ms before it reports a change; a loaded machine takes longer.
 SETTLE_S = 2.0
+# Emacs stands still until the command is answered, and reports nothing before.
+QUIET_S, LATE_S = 0.5, 5.0
 
 log = logging.getLogger(__name__)
 
@@ -73,13 +77,27 @@ async def apply_action(session: Session, arguments: Sequence[object]) -> dict[st
     edit = convert.workspace_edit(edits, now, session.client)
     expected = {uri: edits.apply(uri, now[uri].text) for uri in edits.versions}
     refusal = await session.editor.apply(action.title, edit)
-    settled = await session.until(
-        lambda documents: all(uri in documents and documents[uri].text == expected[uri] for uri in expected),
-        0.0 if refusal else SETTLE_S,
-    )
-    if settled:
+    if refusal is not None:
+        return _ended(session, action, refusal)
+
+    def is_done(documents: Mapping[str, Document]) -> bool:
+        return all(uri in documents and documents[uri].text == expected[uri] for uri in expected)
+
+    if await session.until(is_done, QUIET_S):
         return {"applied": True}
-    reason = refusal or "the buffers are not as the edit leaves them"
+    if all(session.document(uri) == now[uri] for uri in expected):
+        session.spawn(_look_later(session, action, is_done))
+        return {"applied": True}
+    return {"applied": True} if await session.until(is_done, SETTLE_S) else _ended(session, action, OTHERWISE)
+
+
+async def _look_later(session: Session, action: Action, is_done: Callable[[Mapping[str, Document]], bool]) -> None:
+    """The editor says that it is done and nothing else: it is believed for a while."""
+    if not await session.until(is_done, LATE_S):
+        _ended(session, action, OTHERWISE)
+
+
+def _ended(session: Session, action: Action, reason: str) -> dict[str, object]:
     session.status.nothing(FEATURE, action.uri, reason)
     session.editor.show("warning", f"{action.title}: {reason}")
     return {"applied": False, "reason": reason}

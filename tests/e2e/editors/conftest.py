@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from tests.e2e.editors.places import EDITORS, editor, need
+from tests.e2e.editors.places import EDITORS, SYSTEM, editor, how_to_have, need
 
 CHECKOUT = Path(__file__).parents[3]
 PACKAGE_S = 120
@@ -17,12 +17,11 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     ran = [report for reports in terminalreporter.stats.values() for report in reports if hasattr(report, "nodeid")]
     if not any("tests/e2e/editors/" in report.nodeid for report in ran):
         return
-    missing = [name for name in EDITORS if editor(name) is None]
+    missing = [name for name in (*EDITORS, *SYSTEM) if editor(name) is None]
     if missing:
         terminalreporter.section("EDITORS NOT TESTED", sep="!", red=True, bold=True)
-        parts = sorted({EDITORS[name][0] for name in missing})
-        names, command = ", ".join(missing), "scripts/install-editors " + " ".join(parts)
-        terminalreporter.write_line(f"not installed, so their tests were skipped: {names}. To have them: {command}")
+        for name in missing:
+            terminalreporter.write_line(f"{name} is not installed, so its tests were skipped: {how_to_have(name)}")
 
 
 @pytest.fixture(scope="session")

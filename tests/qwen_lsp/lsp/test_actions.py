@@ -171,10 +171,29 @@ async def test_the_editors_refusal_is_told() -> None:
 
 
 async def test_the_buffers_are_believed_not_the_editor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_lsp.lsp.handlers.actions.SETTLE_S", 0.01)
+    for name in ("QUIET_S", "SETTLE_S"):
+        monkeypatch.setattr(f"qwen_lsp.lsp.handlers.actions.{name}", 0.01)
     wire, editor = await opened(NO_RESOLVE, "utf-16")
-    result = await run_command(wire, editor, applies=False)
+
+    def does_something_else(method: str, params: Any) -> Any:
+        wire.notify("textDocument/didChange", editor.type(URI, 0, "#"))
+        return {"applied": True}
+
+    wire.on_request = does_something_else
+    (action,) = await offered(wire, editor)
+    result = await wire.ask("workspace/executeCommand", action["command"])
     assert result == {"applied": False, "reason": "the buffers are not as the edit leaves them"}
+
+
+async def test_an_editor_that_stands_still_until_the_answer_is_looked_at_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("QUIET_S", "LATE_S"):
+        monkeypatch.setattr(f"qwen_lsp.lsp.handlers.actions.{name}", 0.01)
+    wire, editor = await opened(NO_RESOLVE, "utf-16")
+    assert await run_command(wire, editor, applies=False) == {"applied": True}
+    await wire.until(lambda: bool(wire.said("window/showMessage")))
+    assert "not as the edit leaves them" in wire.said("window/showMessage")[-1]["message"]
 
 
 async def test_an_edit_of_a_file_that_is_not_open_is_refused() -> None:
