@@ -1,5 +1,7 @@
 """From a wish to a model in its place, whatever happens in between; the hub is one of our own."""
 
+import argparse
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +22,7 @@ from inference.models.entries import File, load
 from inference.models.fetch import place
 from inference.models.fetch.listing import FetchFailed
 from inference.report import Report
+from inference.setup import command
 from inference.setup.ready import offline
 from tests.hub import COMMIT, FakeHub, Fault, serving
 from tests.inference.models.machines import mac, pc
@@ -93,8 +96,9 @@ def test_interrupted_it_goes_on_with_the_commit_it_began(hub: FakeHub, tmp_path:
     assert files(tmp_path) == {f"{FOLDER}/fetched.json", f"{FOLDER}/model.gguf", ".setup.lock"}
 
 
-def test_killed_it_goes_on(hub: FakeHub, tmp_path: Path) -> None:
-    """The real command, killed -9 in the middle of a file, then run again."""
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_ended_in_the_middle_of_a_file_it_goes_on(how: signal.Signals, hub: FakeHub, tmp_path: Path) -> None:
+    """The real command, which is then run again."""
     reached, release = threading.Event(), threading.Event()
 
     def before_piece(name: str, at: int) -> None:
@@ -112,10 +116,12 @@ def test_killed_it_goes_on(hub: FakeHub, tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while part.stat().st_size < 2_000_000 and time.monotonic() < deadline:
             time.sleep(0.01)
-        child.send_signal(signal.SIGKILL)
+        child.send_signal(how)
     finally:
-        child.communicate()
+        _, said = child.communicate()
         release.set()
+    assert child.returncode == (1 if how == signal.SIGINT else -how)
+    assert (b"stopped; the same command goes on from here" in said) == (how == signal.SIGINT)
     assert 0 < part.stat().st_size < len(GGUF) and not (tmp_path / "models" / FOLDER).exists()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
@@ -287,6 +293,26 @@ def test_the_command_reaches_no_other_host(hub: FakeHub, tmp_path: Path) -> None
         assert done.returncode == 0 and other.sent("model.gguf") == [None]
     done = inference(tmp_path, "setup", "--model", REPOSITORY, "--yes", "--endpoint", "https://hub.invalid")
     assert done.returncode == 1 and "the connection to the hub failed" in done.stderr
+
+
+def test_a_disk_that_fills_up_meanwhile(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Others write, too: what was looked at before is no promise. What came stays, and the next run needs less."""
+
+    def full(options: object, models: Path) -> None:
+        def progress(name: str, n: int) -> None:
+            if (tmp_path / ".incoming/some--embedded-gguf/model.gguf.part").stat().st_size > 1_000_000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        Run()(hub, models, MINE, progress=progress)
+
+    monkeypatch.setattr(command, "run", full)
+    assert command.main(argparse.Namespace(), tmp_path) == 1
+    assert f"No space left on device: {tmp_path}; what is there is kept" in capsys.readouterr().err
+    assert (tmp_path / ".incoming/some--embedded-gguf/model.gguf.part").stat().st_size > 1_000_000
+    monkeypatch.undo()
+    assert Run()(hub, tmp_path, MINE) is not None and hub.sent("model.gguf")[-1] is not None
 
 
 def test_nobody_is_there_to_say_yes(hub: FakeHub, tmp_path: Path) -> None:
