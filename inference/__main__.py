@@ -157,6 +157,18 @@ def _check(options: argparse.Namespace, folders: Home) -> int:
     return 0
 
 
+def _about(options: argparse.Namespace, folders: Home) -> int:
+    from inference.models.facts import facts
+
+    found = facts(_model(options.model or EMBEDDED), options.engine or default_engine())
+    if options.json:
+        print(json.dumps(asdict(found)))
+        return 0
+    print(f"{found.model} for {found.engine}: {found.path or 'not on this machine'}")
+    print(f"released: {found.released or 'not known'} ({found.source})")
+    return 0
+
+
 def _status(options: argparse.Namespace, folders: Home) -> int:
     found = control.status(folders)
     if options.web:
@@ -290,6 +302,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true")
     status.add_argument("--web", action="store_true", help="write each daemon's page to a private file; print where")
     command("hardware", _hardware, "what this machine has").add_argument("--json", action="store_true")
+    about = command("about", _about, "where a model lies, and when it came out")
+    about.add_argument("--engine", choices=("mlx", "llama"), help="default: by platform")
+    about.add_argument("--model", metavar="NAME|PATH", help=f"default: {EMBEDDED}")
+    about.add_argument("--json", action="store_true")
     plan = command("plan", _plan, "which model of the catalogue suits this machine, and why")
     plan.add_argument("--model", metavar="MODEL[/VARIANT]", help="this one, if it fits")
     plan.add_argument("--engine", choices=("mlx", "llama"))

@@ -84,6 +84,7 @@ DOORS = {
         "qwen_lsp.features.stubs",
     ),
     "matplotlib": ("qwen_lsp.eval.plots",),
+    "xllamacpp": ("qwen_lsp.eval.llama_server",),
     "mlx": ("inference.backends.mlx", "inference.backends.mlx_scan", "inference.backends.mlx_rows"),
     "mlx_lm": ("inference.backends.mlx", "inference.backends.mlx_scan", "inference.backends.mlx_rows"),
     "cyllama": ("inference.backends.llama",),

@@ -16,6 +16,7 @@ CATALOGUE = Path(__file__).parent / "catalogue.json"
 SizeFrom = Literal["published", "computed", "reported", "estimated", "hub"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _FILE = re.compile(r"[\w][\w.-]*\.(gguf|safetensors|json|jinja)")
@@ -115,11 +116,15 @@ class Samplers:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model. `layout` is the prompt's default; `tokens` are the control tokens that it needs, each a single id."""
+    """One model. `layout` is the prompt's default; `tokens` are the control tokens that it needs, each a single id.
+
+    released: the day when its weights came out, as 2026-04-16; None: not known.
+    """
 
     name: str
     title: str
     publisher: str
+    released: str | None
     licence: str
     architecture: str
     context: int
@@ -164,6 +169,8 @@ def parse(values: object) -> Catalogue:
     found: Catalogue = _read(Catalogue, values, "catalogue")
     _check_names([model.name for model in found.models], "models")
     for model in found.models:
+        if model.released is not None and not _DAY.fullmatch(model.released):
+            raise BadCatalogue(f"{model.name}.released is no day such as 2026-04-16")
         _check_names([variant.name for variant in model.variants], model.name)
         for variant in model.variants:
             _check(variant, f"{model.name}/{variant.name}")

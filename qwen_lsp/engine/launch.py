@@ -4,6 +4,7 @@ Never imports `inference`: whatever it loads and breaks stays in another process
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,10 @@ LOAD_TIMEOUT_S = 900  # twenty gigabytes from a slow disk
 START_TIMEOUT_S = LOAD_TIMEOUT_S + 30.0
 STDERR_LINES = 20  # enough for a reason; a traceback's last lines
 LINE_LIMIT_BYTES = 1 << 16
+
+# Names the socket of a daemon that runs already. `qwen-lsp eval` sets it for the window that it replays typing in,
+# whose QWEN_LSP_HOME is a folder of its own: the user's counts and index are not to hear of that.
+DAEMON = "QWEN_LSP_DAEMON"
 
 Progress = Callable[[str], None]
 
@@ -35,7 +40,7 @@ def start_command(settings: Settings, python: str = sys.executable) -> list[str]
 
 async def find_or_start(settings: Settings, progress: Progress = lambda line: None) -> str:
     """The path of the daemon's socket. Raises EngineMissing with the daemon's own reason."""
-    return await run_start(start_command(settings), progress)
+    return os.environ.get(DAEMON) or await run_start(start_command(settings), progress)
 
 
 async def run_start(command: Sequence[str], progress: Progress = lambda line: None) -> str:

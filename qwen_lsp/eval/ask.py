@@ -1,7 +1,8 @@
 """One hole asked in one way, as an editor that had the commit's earlier changes typed would ask. No LSP.
 
 What a variant turns off is really off: without the log the earlier changes are not there at all, without context no
-other file is. Answers of the baseline go through the same trimming and the same gate as ours.
+other file is. Answers of the baseline go through the same trimming and the same gate as ours. A prompt that is longer
+than the engine's context is no answer, with that reason.
 """
 
 import time
@@ -13,9 +14,10 @@ from qwen_lsp.context.candidates import Memo
 from qwen_lsp.context.pack import Item
 from qwen_lsp.context.retrieve import Workspace, packed, ranking
 from qwen_lsp.engine.client import Engine, Request, Usage
-from qwen_lsp.errors import EngineBusy, EngineLoading
+from qwen_lsp.errors import EngineBusy, EngineLoading, EngineRefused
 from qwen_lsp.eval import llama_vim
 from qwen_lsp.eval.holes import Hole
+from qwen_lsp.eval.llama_server import LlamaServer
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import score
 from qwen_lsp.features.complete import Manner, Nothing, complete
@@ -45,7 +47,16 @@ class Tree:
     memo: Memo
 
 
-async def ask(hole: Hole, variant: Variant, tree: Tree, engine: Engine, settings: Settings) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is asked: the engine, and for the baseline llama-server where there is one."""
+
+    engine: Engine
+    server: LlamaServer | None = None
+    seed: int = 0
+
+
+async def ask(hole: Hole, variant: Variant, tree: Tree, asked: Asked, settings: Settings) -> Answer:
     """The answer with its score. Raises EngineError where there is no answer at all."""
     wanted = replace(
         settings,
@@ -53,25 +64,36 @@ async def ask(hole: Hole, variant: Variant, tree: Tree, engine: Engine, settings
         completion_layout=variant.layout or settings.completion_layout,
         completion_max_tokens=settings.completion_max_tokens if hole.kind == "line" else BLOCK_TOKENS,
     )
-    before, now = _snapshots(hole, variant, tree.root, wanted)
-    cursor = Cursor(now.documents[_uri(tree.root, hole.path)], hole.offset)
-    usage: Usage | None
     begun = time.perf_counter()
+    try:
+        said, reason, usage = await _said(hole, variant, tree, asked, wanted)
+    except EngineRefused as refused:
+        said, reason, usage = "", refused.message, None
+    return _scored(hole, variant, said, reason, usage, (time.perf_counter() - begun) * 1000)
+
+
+async def _said(
+    hole: Hole, variant: Variant, tree: Tree, asked: Asked, settings: Settings
+) -> tuple[str, str, Usage | None]:
+    """The text, or why there is none, and what it cost."""
+    before, now = _snapshots(hole, variant, tree.root, settings)
+    cursor = Cursor(now.documents[_uri(tree.root, hole.path)], hole.offset)
     if variant.is_baseline:
-        said, reason, usage = await _baseline(hole, cursor, engine, wanted)
-    else:
-        ledger = _ledger(hole, before, now, cursor, tree, wanted)
-        found = await complete(now, cursor, engine, ledger, ASKED)
-        usage = found.usage
-        said, reason = ("", found.reason) if isinstance(found, Nothing) else (found.text, "")
-    ms = (time.perf_counter() - begun) * 1000
-    return _scored(hole, variant, said, reason, usage, ms)
+        return await _baseline(hole, cursor, asked, settings)
+    ledger = _ledger(hole, before, now, cursor, tree, settings)
+    found = await complete(now, cursor, asked.engine, ledger, ASKED)
+    return ("", found.reason, found.usage) if isinstance(found, Nothing) else (found.text, "", found.usage)
 
 
 def _snapshots(hole: Hole, variant: Variant, root: Path, settings: Settings) -> tuple[Snapshot, Snapshot]:
-    """The open files before the commit's changes, and now. Without the log nothing but the hole's file was opened."""
-    earlier = hole.earlier if variant.log and not variant.is_baseline else ()
-    then = {each.path: each.before for each in earlier if each.before} | {hole.path: hole.text}
+    """The open files before the commit's changes, and now. Without the log nothing but the hole's file was opened.
+
+    A file that the commit adds was opened as it is: there is no edit to tell.
+    """
+    is_told = variant.log and not variant.is_baseline
+    earlier = hole.earlier if is_told else ()
+    opened = hole.opened if is_told and hole.opened else hole.text
+    then = {each.path: each.before for each in earlier if each.before} | {hole.path: opened}
     now = {each.path: each.after for each in earlier} | {hole.path: hole.text}
     return _snapshot(then, hole, root, settings), _snapshot(now, hole, root, settings)
 
@@ -101,7 +123,8 @@ def _ledger(
         with tree.index.snapshot() as symbols:
             workspace = Workspace(tree.root, symbols, tree.memo)
             found = packed(ranking(now, cursor, workspace), settings.completion_context_tokens)
-    base = compacted(before, Cursor(before.documents[cursor.document.uri], hole.offset), found)
+    opened = before.documents[cursor.document.uri]
+    base = compacted(before, Cursor(opened, max(0, len(opened.text) - len(hole.after))), found)
     return turned(base, now, cursor, found)
 
 
@@ -113,17 +136,20 @@ def show_buffers(hole: Hole, tree: Tree, *, shown: bool) -> None:
         tree.index.hide(hole.path)
 
 
-async def _baseline(hole: Hole, cursor: Cursor, engine: Engine, settings: Settings) -> tuple[str, str, Usage]:
+async def _baseline(hole: Hole, cursor: Cursor, asked: Asked, settings: Settings) -> tuple[str, str, Usage]:
     recent = [(each.path, each.after) for each in hole.earlier]
-    asked = llama_vim.prompt(hole.path, hole.before, hole.after, recent)
-    request = Request(asked, settings.completion_max_tokens, "action")
-    answer = await whole_answer(engine, request)
-    trimmed = finish(place(hole.before, hole.after), answer.text)
+    if asked.server is not None:
+        text, usage = await asked.server.infill(llama_vim.body(hole.before, hole.after, recent, asked.seed))
+    else:
+        prompt = llama_vim.prompt(hole.path, hole.before, hole.after, recent)
+        answer = await whole_answer(asked.engine, Request(prompt, settings.completion_max_tokens, "action"))
+        text, usage = answer.text, answer.usage
+    trimmed = finish(place(hole.before, hole.after), text)
     if not trimmed.text:
-        return "", trimmed.reason, answer.usage
+        return "", trimmed.reason, usage
     document = cursor.document
     kept = sound(around(document.language_id, document.text, cursor.offset, cursor.offset), trimmed.text)
-    return kept, "" if kept else "the suggestion would add a syntax error", answer.usage
+    return kept, "" if kept else "the suggestion would add a syntax error", usage
 
 
 def _scored(hole: Hole, variant: Variant, said: str, reason: str, usage: Usage | None, ms: float) -> Answer:

@@ -5,19 +5,24 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 from qwen_lsp import settings_file
+from qwen_lsp.engine import egress
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import EngineError, NotDone
 from qwen_lsp.eval import refactoring
+from qwen_lsp.eval.facts import day
 from qwen_lsp.eval.holes import KINDS, Kind
+from qwen_lsp.eval.plan import Plan, variants
+from qwen_lsp.eval.progress import Bar
+from qwen_lsp.eval.replay import Typing
+from qwen_lsp.eval.report import Found
 from qwen_lsp.eval.results import Variant
-from qwen_lsp.eval.run import FIGURES, PAGE, Plan, run, show_progress, variants
-from qwen_lsp.eval.summary import Row, Summary
+from qwen_lsp.eval.run import FIGURES, PAGE, figures, run
+from qwen_lsp.eval.score import Interval
+from qwen_lsp.eval.summary import Row
 from qwen_lsp.settings import LAYOUTS, Layout, overlay, parse, user_file
 
 
@@ -28,64 +33,74 @@ def main(options: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"qwen-lsp eval: {error}", file=sys.stderr)
         return 2
+    egress.guard()
+    bar = Bar()
     try:
         if options.refactors:
-            return refactoring.main(plan, options.refactors, show_progress, as_json=options.json)
-        found = asyncio.run(_run(plan))
+            return refactoring.main(plan, options.refactors, bar, as_json=options.json)
+        found = asyncio.run(_run(plan, bar))
     except (NotDone, EngineError) as error:
-        print(f"\nqwen-lsp eval: {error.message}", file=sys.stderr)
+        bar.clear()
+        print(f"qwen-lsp eval: {error.message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command goes on in {plan.out}", file=sys.stderr)
+        bar.clear()
+        print(f"stopped; the same command goes on in {plan.out}", file=sys.stderr)
         return 1
-    print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
-    chosen = next((each for each in plan.variants if each.name == found.recommended), None)
+    bar.clear()
+    chosen = next((each for each in found.variants if each.name == found.summary.recommended), None)
     try:
         written = write_settings(chosen) if options.write_settings and chosen is not None else None
     except (NotDone, OSError) as error:
         print(f"qwen-lsp eval: {error}", file=sys.stderr)
         return 1
     if options.json:
-        print(json.dumps({"out": str(plan.out), "written": written, **asdict(found)}))
+        print(json.dumps({"out": str(plan.out), "written": written, **figures(found)}))
     else:
         print("\n".join(_lines(found, plan, written)))
     return 0
 
 
-async def _run(plan: Plan) -> Summary:
+async def _run(plan: Plan, bar: Bar) -> Found:
     engine = engine_for(plan.settings)
     try:
-        return await run(plan, engine, show_progress)
+        return await run(plan, engine, bar)
     finally:
         await engine.close()
 
 
 def _plan(options: argparse.Namespace) -> Plan:
     settings, _ = parse((), (), user_file())
-    own = {"engine": options.engine, "model": options.model}
+    own = {"engine": options.engine, "model": options.model, "remote.url": options.url}
+    own |= {"remote.model": options.model} if options.engine == "openai" else {}
     given = {key: value for key, value in own.items() if value is not None}
     settings, problems = overlay(settings, given, "options")
     if problems:
         raise ValueError("; ".join(problems))
     chosen = _names(options.layouts, LAYOUTS)
     layouts = tuple(each for each in get_args(Layout) if each in chosen) or (settings.completion_layout,)
-    contexts = tuple(_number(part) for part in options.context.split(","))
+    contexts = tuple(dict.fromkeys(_number(part) for part in options.context.split(",")))
     logs = {"on": (True,), "off": (False,), "both": (True, False)}[options.log]
     kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind in _names(options.kinds, KINDS))
     name = options.folder.resolve().name
     if options.holes < 1 or not kinds:
         raise ValueError("there must be a hole to ask")
+    if not options.folder.is_dir():
+        raise ValueError(f"{options.folder} is not a folder")
     return Plan(
-        options.folder,
-        options.out or Path(f"eval-{name}"),
-        variants(layouts, contexts, logs, baseline=options.baseline),
-        options.holes,
-        kinds,
-        options.since,
-        options.seed,
-        _date(options.released),
-        settings,
-        options.tests,
+        repository=options.folder,
+        out=options.out or Path(f"eval-{name}"),
+        variants=variants(layouts, contexts, logs),
+        holes=options.holes,
+        kinds=kinds,
+        since=options.since,
+        seed=options.seed,
+        released=_date(options.released),
+        baseline=options.baseline,
+        keys=max(0, options.keys),
+        against=options.against,
+        settings=settings,
+        tests=options.tests,
     )
 
 
@@ -107,33 +122,58 @@ def _date(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        return day(text)
     except ValueError:
         raise ValueError(f"{text!r} is no date: write 2026-04-02") from None
 
 
-def _lines(found: Summary, plan: Plan, written: str | None) -> Iterator[str]:
-    shares = f"{'similar':>9}{'shown':>8}{'parses':>8}"
+def _lines(found: Found, plan: Plan, written: str | None) -> Iterator[str]:
+    told = found.summary
+    shares = f"{'similar (95 %)':>24}{'shown':>8}{'parses':>8}"
     yield f"{'asked with':<34}{'holes':>6}{'exact (95 %)':>24}{shares}{'ms':>8}{'tokens':>8}"
-    for row in found.everything:
+    for row in told.everything:
         yield _line(row)
-    for kind, rows in found.by_kind.items():
+    for kind, rows in told.by_kind.items():
         yield f"{kind}:"
-        yield from (f"  {_line(row)}" for row in rows)
-    for age, rows in found.by_age.items():
+        yield from (f"  {_line(row, 32)}" for row in rows)
+    for age, rows in told.by_age.items():
         yield f"{age}:"
-        yield from (f"  {_line(row)}" for row in rows)
-    yield f"{found.why}."
+        yield from (f"  {_line(row, 32)}" for row in rows)
+    if found.typing is not None:
+        yield _typing(found.typing)
+    if found.against is not None:
+        yield f"against {found.against.name}, this run minus that one (95 %):"
+        for each in found.against.rows:
+            exact, similar = _difference(each.against.exact), _difference(each.against.similarity)
+            yield f"  {each.variant:<32}{each.n:>6}  exact {exact}, similar {similar}, {each.same:.0%} the same"
+    yield from (f"{note}." for note in found.notes)
+    yield f"{told.why}."
     if written is not None:
         yield f"written to {written}"
     yield f"{plan.out / PAGE}, {plan.out / FIGURES}"
 
 
-def _line(row: Row) -> str:
-    exact = f"{row.exact.mean:.1%} ({row.exact.low:.1%} … {row.exact.high:.1%})"
+def _line(row: Row, width: int = 34) -> str:
     evaluated = "-" if row.evaluated is None else f"{row.evaluated:.0f}"
-    shares = f"{row.similarity.mean:>9.1%}{row.shown:>8.0%}{row.parses:>8.1%}"
-    return f"{row.variant:<34}{row.n:>6}{exact:>24}{shares}{row.ms:>8.0f}{evaluated:>8}"
+    scores = f"{_interval(row.exact):>24}{_interval(row.similarity):>24}{row.shown:>8.0%}{row.parses:>8.1%}"
+    return f"{row.variant:<{width}}{row.n:>6}{scores}{row.ms:>8.0f}{evaluated:>8}"
+
+
+def _interval(found: Interval) -> str:
+    return f"{found.mean:.1%} ({found.low:.1%} … {found.high:.1%})"
+
+
+def _difference(found: Interval) -> str:
+    return f"{found.mean:+.1%} ({found.low:+.1%} … {found.high:+.1%})"
+
+
+def _typing(found: Typing) -> str:
+    if found.ms is None or found.evaluated is None:
+        return f"typing: {found.keys} keys, and none was answered"
+    ms, tokens = (f"{each.median:,.0f} (p95 {each.p95:,.0f})" for each in (found.ms, found.evaluated))
+    reused = "" if found.reused is None else f", {found.reused:.0%} of the prompts reused"
+    known = f"{found.known:.0%} without a model"
+    return f"typing: {found.keys} keys, {ms} ms and {tokens} tokens evaluated a key, {known}{reused}"
 
 
 def write_settings(chosen: Variant) -> str:

@@ -1,22 +1,24 @@
 """What git knows of a repository's past: commits, what they changed, and the tree before each. Never writes to it.
 
-Runs git as a program, with the environment that an editor may have set for another repository taken out. Does not
-know holes, models or scores.
+Runs git as a program, with the environment that an editor may have set for another repository taken out. Nothing is
+fetched: of a partial clone, what is not here is passed over. Does not know holes, models or scores.
 """
 
 import os
+import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 from qwen_lsp.errors import NotDone
 from qwen_lsp.index.repository import PLACES
 from qwen_lsp.prompt.hunks import Hunk, hunks
 
-TIMEOUT_S = 300.0  # for one git command; a clone of a large repository's tree takes a minute
+TIMEOUT_S = 300.0  # for one git command; a checkout of a large repository's tree takes a minute
 MOST_CHARS = 400_000  # of a file: longer ones are data or made by programs
+MOST_BYTES = MOST_CHARS * 4  # larger blobs are not even read
 _FIELDS = "%H%x00%P%x00%ct"
 
 
@@ -48,6 +50,15 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.top = Path(os.fsdecode(self._git("rev-parse", "--show-toplevel").rstrip(b"\n")))
+        try:
+            self._git("rev-parse", "--verify", "--quiet", "HEAD")
+        except NotDone:
+            raise NotDone(f"{self.top} has no commit yet") from None
+
+    @cached_property
+    def is_shallow(self) -> bool:
+        """Whether a part of its past was not cloned."""
+        return self._git("rev-parse", "--is-shallow-repository").strip() == b"true"
 
     def commits(self, since: str = "", most: int = 1_000, paths: Sequence[str] = ()) -> tuple[Commit, ...]:
         """The newest `most` commits, the newest first; merges and the very first commit have nothing to compare.
@@ -61,39 +72,74 @@ class Repository:
         return tuple(Commit(commit, parents.split(" ")[0], int(time)) for commit, parents, time in found)
 
     def changes(self, commit: Commit) -> Iterator[Change]:
-        """The text files that the commit added or changed, by path. Binary, huge and foreign names are passed over."""
-        listed = self._git("diff-tree", "-r", "-z", "--no-renames", "--diff-filter=AM", commit.parent, commit.id)
+        """The text files that the commit added or changed, by path. Binary, huge and foreign names are passed over.
+
+        So are renamed files: what a new path seems to add stood under the old one before.
+        """
+        listed = self._git(
+            "diff-tree", "-r", "-z", "--find-renames", "--diff-filter=AM", "--no-ext-diff", commit.parent, commit.id
+        )
         rows = listed.split(b"\0")
+        found: list[tuple[str, bytes, bytes]] = []
         for about, name in zip(rows[::2], rows[1::2], strict=False):
             _, mode, old, new, _ = about.split(b" ")
-            if not mode.startswith(b"100"):
-                continue  # a link, or a submodule
-            before, after = self._text(old), self._text(new)
             try:
                 path = name.decode()
             except UnicodeDecodeError:
                 continue
+            if mode.startswith(b"100"):  # else a link, or a submodule
+                found.append((path, old, new))
+        texts = self._texts({blob for _, old, new in found for blob in (old, new) if blob.strip(b"0")})
+        for path, old, new in found:
+            before, after = texts.get(old, None if old.strip(b"0") else ""), texts.get(new)
             if before is not None and after is not None and before != after:
                 yield Change(path, before, after)
 
     def checkout(self, folder: Path) -> "Checkout":
-        """A work tree of its own in the empty `folder`, that shares this repository's objects."""
-        return Checkout.of(self, folder)
+        """A work tree of its own in the new folder, that borrows this repository's objects."""
+        objects = Path(os.fsdecode(self._git("rev-parse", "--git-path", "objects").rstrip(b"\n")))
+        kind = self._git("rev-parse", "--show-object-format").decode("ascii").strip()
+        return Checkout.of((self.folder / objects).resolve(), kind, folder)
 
-    def _text(self, blob: bytes) -> str | None:
-        if not blob.strip(b"0"):
-            return ""
-        content = self._git("cat-file", "blob", blob.decode("ascii"))
-        if len(content) > MOST_CHARS * 4 or b"\0" in content:
-            return None
-        try:
-            text = content.decode()
-        except UnicodeDecodeError:
-            return None
-        return None if len(text) > MOST_CHARS else text.replace("\r\n", "\n").replace("\r", "\n")
+    def _texts(self, blobs: set[bytes]) -> dict[bytes, str]:
+        """Those of the blobs that are text of a sane size, with LF line ends."""
+        names = b"".join(blob + b"\n" for blob in sorted(blobs))
+        if not names:
+            return {}
+        small = b""
+        for row in self._git("cat-file", "--batch-check", said=names).splitlines():
+            blob, *about = row.split(b" ")  # the name, then its kind and size; or that it is missing
+            if len(about) == 2 and about[0] == b"blob" and int(about[1]) <= MOST_BYTES:
+                small += blob + b"\n"
+        content = self._git("cat-file", "--batch", said=small) if small else b""
+        return {blob: text for blob, data in _blobs(content) if (text := _text(data)) is not None}
 
-    def _git(self, *arguments: str) -> bytes:
-        return git(self.folder, *arguments)
+    def _git(self, *arguments: str, said: bytes = b"") -> bytes:
+        return git(self.folder, *arguments, said=said)
+
+
+def _blobs(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What `cat-file --batch` prints: a head with name, kind and size, the content, a line end."""
+    at = 0
+    while at < len(content):
+        end = content.index(b"\n", at)
+        blob, _, size = content[at:end].split(b" ")
+        at = end + 1 + int(size) + 1
+        yield blob, content[end + 1 : at - 1]
+
+
+def _text(data: bytes) -> str | None:
+    if b"\0" in data:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if len(text) > MOST_CHARS else text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+# Filters and hooks are the user's own programs, for the user's own work trees.
+_PLAIN = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,28 +149,44 @@ class Checkout:
     folder: Path
 
     @classmethod
-    def of(cls, repository: Repository, folder: Path) -> Self:
-        """No hook, filter or configuration of the repository runs: a clone takes none of them along."""
-        git(repository.folder, "clone", "--quiet", "--shared", "--no-checkout", str(repository.top), str(folder))
+    def of(cls, objects: Path, kind: str, folder: Path) -> "Checkout":
+        """An empty repository that finds its objects in another's; none of that one's hooks and settings are in it."""
+        folder.mkdir(parents=True)
+        git(folder, "init", "--quiet", "--template=", f"--object-format={kind}", environ=_PLAIN)
+        alternates = folder / ".git" / "objects" / "info" / "alternates"
+        alternates.parent.mkdir(exist_ok=True)
+        alternates.write_bytes(os.fsencode(objects) + b"\n")
         return cls(folder)
 
     def move(self, commit: str) -> None:
-        """Have the tree of `commit`, and nothing else."""
-        git(self.folder, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", "--detach", commit)
-        git(self.folder, "clean", "-ffdxq")
+        """Have the tree of `commit`, and nothing else. Submodules stay empty folders."""
+        checkout = ("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", "--detach", commit)
+        git(self.folder, *checkout, environ=_PLAIN)
+        git(self.folder, "clean", "-ffdxq", environ=_PLAIN)
 
 
-def git(folder: Path, *arguments: str) -> bytes:
-    """What a git command prints. Raises NotDone with git's first line where it fails."""
-    environ = {key: value for key, value in os.environ.items() if key not in PLACES}
-    environ |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", "GIT_LFS_SKIP_SMUDGE": "1"}
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", *arguments]
+def git(folder: Path, *arguments: str, said: bytes = b"", environ: Mapping[str, str] | None = None) -> bytes:
+    """What a git command prints when it is told `said`. Raises NotDone with git's last line where it fails."""
+    own = {key: value for key, value in os.environ.items() if key not in PLACES}
+    own |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    settings = ("core.hooksPath=/dev/null", "core.quotePath=false", "protocol.allow=never")
+    command = ["git", *(part for each in settings for part in ("-c", each)), *arguments]
     try:
-        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**own, **(environ or {})},
+            input=said,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
     except OSError as error:
         raise NotDone(f"git can not be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise NotDone(f"git {arguments[0]} took more than {TIMEOUT_S:.0f} s") from error
+    if done.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt  # the terminal told all of us
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise NotDone(f"git {arguments[0]}: {lines[-1] if lines else f'exit code {done.returncode}'}")

@@ -2,12 +2,12 @@
 
 A hole lies in lines that its commit added. The file around it is the parent's, with the commit's changes made as far as
 the hole and not behind it; so neither the file nor the tree of the parent holds the answer or anything written later.
-Does not know git, models or scores.
+A hole whose answer holds a credential is none: prompts show stars there. Does not know git, models or scores.
 """
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from qwen_lsp.eval.history import Change, Commit
@@ -16,6 +16,7 @@ from qwen_lsp.index.languages import Language, language_of
 from qwen_lsp.index.rules import bytes_rule, data_rule, file_rule
 from qwen_lsp.index.symbols import extract
 from qwen_lsp.prompt.hunks import Hunk, lines, patched
+from qwen_lsp.text.secrets import masked
 
 Kind = Literal["line", "lines", "block", "hunk"]
 KINDS: tuple[Kind, ...] = ("line", "lines", "block", "hunk")
@@ -24,15 +25,16 @@ LEAST_CHARS = 3  # of an answer, white space aside: a bracket says nothing
 MOST_CHARS = 1_500
 LINES = (2, 5)  # of a hole of kind "lines", both included
 MOST_LINES = 20
-PER_COMMIT = 4  # of one kind: a mass change must not be the whole sample
+PER_COMMIT = 2  # of one kind: holes of one commit say much the same
 MOST_EARLIER = 8  # files changed before the hole
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """`answer` stood at `offset` of `text`; `earlier` are the commit's changes of other files, made before it.
+    """`answer` stood at `offset` of `text`, which was `opened` before the commit's first change of it.
 
-    kind: the rest of a line, whole lines, a function's body, or all that a hunk put in.
+    earlier: the commit's changes of other files, made before it. kind: the rest of a line, whole lines, a function's
+    body, or all that a hunk put in.
     """
 
     id: str
@@ -44,6 +46,12 @@ class Hole:
     offset: int
     answer: str = field(repr=False)
     earlier: tuple[Change, ...] = field(repr=False)
+    opened: str = field(repr=False, default="")  # empty: the commit adds the file
+
+    @property
+    def commit(self) -> str:
+        """That wrote the answer: holes of one commit are not independent of each other."""
+        return self.id.partition(":")[0]
 
     @property
     def before(self) -> str:
@@ -82,8 +90,11 @@ def _of_kind(kind: Kind, commit: Commit, changes: Sequence[Change], at: int, rng
             if len("".join(cut.answer.split())) < LEAST_CHARS or len(cut.answer) > MOST_CHARS:
                 continue
             text, offset = _around(change.before, hunks[:number], hunk, cut)
+            if masked(text[:offset] + cut.answer)[offset:] != cut.answer:
+                continue
             name = f"{commit.id[:12]}:{change.path}:{hunk.at + cut.n_lines}:{cut.column}:{kind}"
-            yield Hole(name, kind, commit.parent, commit.time, change.path, text, offset, cut.answer, earlier)
+            hole = Hole(name, kind, commit.parent, commit.time, change.path, text, offset, cut.answer, earlier)
+            yield replace(hole, opened=change.before)
 
 
 @dataclass(frozen=True, slots=True)

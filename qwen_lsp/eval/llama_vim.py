@@ -1,30 +1,65 @@
-"""What llama.vim asks llama-server with its defaults, as a prompt of ours: the baseline of every comparison. Pure.
+"""What llama.vim asks llama-server with its defaults: the baseline of every comparison. Pure.
 
 Read off ggml-org/llama.vim's `autoload/llama.vim` of January 2026 and llama-server's `/infill`: 256 lines before the
 cursor's and 64 after it, prefix first, the cursor's own line begun behind `<|fim_middle|>`; before them up to 16 chunks
 of 32 lines around where the cursor was in other files, in the repository form. No index, no log of edits. Their ring
 also picks chunks at random as one moves about; here it holds what the files opened before show first.
+
+`body` is the request as they send it. Two things differ, in its favour or for the sake of the comparison: the likeliest
+token is taken, as everywhere here (`top_k` 1 instead of 40), and there are no time limits (theirs: 0.5 s for the
+prompt, 1 s for the answer). `prompt` is the same as a prompt of ours, for where there is no llama-server.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from qwen_lsp.prompt.layouts.fim import FILE, MIDDLE, PREFIX, REPO, STOP_CONTROLS, SUFFIX
 from qwen_lsp.prompt.segments import Prompt, Segment, Text
+from qwen_lsp.text.secrets import masked
 
 N_PREFIX, N_SUFFIX = 256, 64  # lines
 MOST_CHUNKS, CHUNK_LINES = 16, 32
+N_PREDICT = 128
 REPOSITORY = "myproject"  # what /infill calls every one
 
 
 def prompt(path: str, before: str, after: str, recent: Sequence[tuple[str, str]]) -> Prompt:
     """At a cursor in `path`. `recent`: path and text of the files opened or edited before, the oldest first."""
-    above, _, line = before.rpartition("\n")
-    prefix = "\n".join([*above.split("\n")[-N_PREFIX:], ""])
-    rest, _, below = after.partition("\n")
-    suffix = "\n".join([rest, *below.split("\n")[:N_SUFFIX]])
+    prefix, line, suffix = _parts(before, after)
     segments: list[Segment] = [REPO, Text(f"{REPOSITORY}\n")] if recent else []
-    for name, text in recent[-MOST_CHUNKS:]:
-        segments += [FILE, Text(name + "\n" + "\n".join(text.split("\n")[:CHUNK_LINES]) + "\n")]
+    for name, chunk in _chunks(recent):
+        segments += [FILE, Text(f"{name}\n{chunk}")]
     segments += [FILE, Text(f"{path}\n")] if recent else []
     segments += [PREFIX, Text(prefix), SUFFIX, Text(suffix), MIDDLE]
     return Prompt((*segments, Text(line)) if line else tuple(segments), stop_controls=STOP_CONTROLS)
+
+
+def body(before: str, after: str, recent: Sequence[tuple[str, str]], seed: int) -> dict[str, Any]:
+    """The JSON for `/infill` at a cursor."""
+    prefix, line, suffix = _parts(before, after)
+    return {
+        "input_prefix": masked(prefix),
+        "input_suffix": masked(suffix),
+        "input_extra": [{"filename": name, "text": masked(chunk), "time": 0} for name, chunk in _chunks(recent)],
+        "prompt": masked(line),
+        "n_predict": N_PREDICT,
+        "stop": [],
+        "n_indent": len(line) - len(line.lstrip()),
+        "top_k": 1,
+        "top_p": 0.99,
+        "samplers": ["top_k", "top_p", "infill"],
+        "stream": False,
+        "cache_prompt": True,
+        "seed": seed,
+    }
+
+
+def _parts(before: str, after: str) -> tuple[str, str, str]:
+    """The lines before the cursor's, what stands before it in its own, and all that follows."""
+    above, _, line = before.rpartition("\n")
+    rest, _, below = after.partition("\n")
+    return "\n".join([*above.split("\n")[-N_PREFIX:], ""]), line, "\n".join([rest, *below.split("\n")[:N_SUFFIX]])
+
+
+def _chunks(recent: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, "\n".join(text.split("\n")[:CHUNK_LINES]) + "\n") for name, text in recent[-MOST_CHUNKS:]]

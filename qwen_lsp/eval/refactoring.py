@@ -12,8 +12,8 @@ from qwen_lsp import private
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.eval.checks import check_for
 from qwen_lsp.eval.history import Repository
+from qwen_lsp.eval.plan import Plan
 from qwen_lsp.eval.refactors import FILE_NAME, Row, Total, asked, totals
-from qwen_lsp.eval.run import Plan
 
 FIGURES = "refactors.json"
 

@@ -182,6 +182,6 @@ def totals(rows: Sequence[Row], seed: int) -> tuple[Total, ...]:
         own = [row for row in rows if row.kind == kind]
         tested = [row.tests for row in own if row.tests is not None]
         share = sum(tested) / len(tested) if tested else None
-        done = mean([float(row.done) for row in own], seed)
+        done = mean([float(row.done) for row in own], [row.task for row in own], seed)
         found.append(Total(kind, len(own), sum(row.made for row in own), done, share, sum(row.tokens for row in own)))
     return tuple(total for total in found if total.n)

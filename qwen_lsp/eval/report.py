@@ -1,23 +1,33 @@
 """A run as one HTML page that needs nothing else: tables, pictures, the best and the worst answers.
 
-The page shows source text of the repository: it is for its owner. Knows no engine and computes no score.
+The page shows source text of the repository, credentials as stars: it is for its owner. Knows no engine and computes no
+score.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from qwen_lsp.eval import plots
+from qwen_lsp.eval.earlier import Compared
+from qwen_lsp.eval.replay import Spread, Typing
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import Interval
 from qwen_lsp.eval.summary import Summary
+from qwen_lsp.text.secrets import masked
 
 MOST_CASES = 8
 MOST_REASONS = 8
+KINDS = {
+    "line": "The rest of a line",
+    "lines": "Two to five whole lines",
+    "block": "A function's body",
+    "hunk": "All that a hunk put in, given the commit's hunks before it",
+}
 _TEMPLATE = Path(__file__).with_name("report.html")
 
 
@@ -30,11 +40,21 @@ class Cases:
 
 
 def cases(answers: Sequence[Answer], variant: str) -> Cases:
-    """At most MOST_CASES of each, in a fixed order."""
+    """At most MOST_CASES of each, in a fixed order, without credentials."""
     own = [answer for answer in answers if answer.variant == variant]
     right = sorted((a for a in own if a.exact), key=lambda a: (-len(a.wanted), a.hole))
     wrong = sorted((a for a in own if a.said and not a.exact), key=lambda a: (a.similarity, -len(a.said), a.hole))
-    return Cases(tuple(right[:MOST_CASES]), tuple(wrong[:MOST_CASES]))
+    return Cases(tuple(map(_shown, right[:MOST_CASES])), tuple(map(_shown, wrong[:MOST_CASES])))
+
+
+def _shown(answer: Answer) -> Answer:
+    """Each text judged behind the line that it continues: a value's name may stand there."""
+    n = len(answer.line)
+    wanted, said = masked(answer.line + answer.wanted), masked(answer.line + answer.said)
+    stars = "".join(
+        min(one, other) if "*" in (one, other) else one for one, other in zip(wanted[:n], said[:n], strict=True)
+    )
+    return replace(answer, line=stars, wanted=wanted[n:], said=said[n:])
 
 
 def reasons(answers: Sequence[Answer], variant: str) -> list[tuple[str, int]]:
@@ -43,18 +63,46 @@ def reasons(answers: Sequence[Answer], variant: str) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:MOST_REASONS]
 
 
-def page(about: Mapping[str, Any], found: Summary, answers: Sequence[Answer], variants: Sequence[Variant]) -> str:
-    """The page. `about`: names and values for its head."""
-    first = variants[0].name
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"share": _share, "interval": _interval, "ms": _ms}
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that a page tells. about: what was asked of whom. notes: what a reader must know to judge it."""
+
+    about: Mapping[str, Any]
+    variants: Sequence[Variant]
+    summary: Summary
+    typing: Typing | None = None
+    against: Compared | None = None
+    notes: Sequence[str] = ()
+
+
+def page(found: Found, answers: Sequence[Answer]) -> str:
+    """The same bytes for the same values."""
+    first = found.variants[0].name
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "share": _share,
+        "range": _range,
+        "signed": _signed,
+        "points": _points,
+        "ms": _ms,
+        "count": _count,
+        "number": _number,
+    }
     return environment.from_string(_TEMPLATE.read_text("utf-8")).render(
-        about=about,
-        found=found,
+        about=found.about,
+        variants=found.variants,
+        found=found.summary,
         first=first,
+        kinds=KINDS,
         cases=cases(answers, first),
         reasons=reasons(answers, first),
-        pictures=_pictures(found, answers, variants),
+        pictures=_pictures(found.summary, answers, found.variants),
+        typing=found.typing,
+        typed=_typed(found.typing),
+        against=found.against,
+        notes=found.notes,
     )
 
 
@@ -62,26 +110,55 @@ def _pictures(found: Summary, answers: Sequence[Answer], variants: Sequence[Vari
     if not plots.is_available() or not found.everything:
         return []
     spread = [(each.name, [a.ms for a in answers if a.variant == each.name] or [0.0]) for each in variants]
+    exact, similar = "% of holes", "% in common with what was written"
     pictures = [
-        ("Exactly right", plots.intervals([(r.variant, r.exact) for r in found.everything], "% of holes")),
-        ("Edit similarity", plots.intervals([(r.variant, r.similarity) for r in found.everything], "% in common")),
+        ("Exactly right, all holes", plots.intervals([(r.variant, r.exact) for r in found.everything], exact)),
+        ("Similarity, all holes", plots.intervals([(r.variant, r.similarity) for r in found.everything], similar)),
     ]
     pictures += [
-        (f"Exactly right, kind “{kind}”", plots.intervals([(r.variant, r.exact) for r in rows], "% of holes"))
+        (f"Similarity: {KINDS.get(kind, kind)}", plots.intervals([(r.variant, r.similarity) for r in rows], similar))
         for kind, rows in found.by_kind.items()
     ]
-    return [*pictures, ("Time", plots.times(spread))]
+    return [*pictures, ("Time per answer: half of them in the box, 95 % in the whiskers", plots.times(spread))]
+
+
+def _typed(found: Typing | None) -> list[tuple[str, Spread | None]]:
+    if found is None:
+        return []
+    return [
+        ("milliseconds from key to answer", found.ms),
+        ("of those, beside the engine", found.beside_ms),
+        ("tokens evaluated per key, answer included", found.evaluated),
+        ("the same, of keys that asked the model", found.asked),
+        ("tokens of prompt, of keys that asked the model", found.prompt),
+        ("first key after an edit elsewhere: tokens beyond the edit's", found.elsewhere),
+    ]
 
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def _interval(value: Interval | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value.mean:.1f} % ({100 * value.low:.1f} … {100 * value.high:.1f})"
+def _range(value: Interval) -> str:
+    return f"({100 * value.low:.1f} … {100 * value.high:.1f})"
+
+
+def _signed(value: Interval) -> str:
+    return _points(value.mean)
+
+
+def _points(value: float) -> str:
+    """Percent points, with a sign and a true minus."""
+    return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _ms(value: float) -> str:
     return f"{value:,.0f} ms"
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"

@@ -1,20 +1,24 @@
 """What a run asked and what came back, one line per answer in a file of its own, so that a stopped run goes on.
 
 The file holds source text of the repository: it is the user's own, in a folder that the user names, mode 0600. A line
-that was cut off by a kill is asked again. Knows no engine.
+that was cut off by a kill is asked again. git and the index pass the folder over. Knows no engine.
 """
 
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from qwen_lsp.errors import NotDone
+from qwen_lsp.index.locks import Taken, locked
 from qwen_lsp.settings import Layout
 
 FILE_NAME = "answers.jsonl"
+LOCK = "lock"
+IGNORED = ".gitignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ class Answer:
     def key(self) -> tuple[str, str]:
         return self.hole, self.variant
 
+    @property
+    def commit(self) -> str:
+        """That wrote what was wanted."""
+        return self.hole.partition(":")[0]
+
 
 class Results:
     """Answers so far. `about` says what was asked of whom: a file of another run is refused."""
@@ -69,19 +78,40 @@ class Results:
         self.path = folder / FILE_NAME
         self.about = about
         self.answers: dict[tuple[str, str], Answer] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        self._held = ExitStack()
+        self._own(folder)
+        try:
+            self._open()
+        except BaseException:
+            self._held.close()
+            raise
+
+    def _own(self, folder: Path) -> None:
+        """Have the folder, and keep others out."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._held.enter_context(locked(folder / LOCK, wait=False))
+            if not (folder / IGNORED).exists():
+                (folder / IGNORED).write_text("*\n", "utf-8")
+        except Taken:
+            raise NotDone(f"another run writes to {folder}") from None
+        except OSError as error:
+            raise NotDone(f"{folder} can not be written to: {error.strerror}") from error
+
+    def _open(self) -> None:
         complete = self._read()
         self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
         self._file.seek(complete)
         self._file.truncate()
         if complete == 0:
-            self._write(about)
+            self._write(self.about)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._held.close()
 
     def add(self, answer: Answer) -> None:
         """Keep it, on the disk too."""
@@ -100,10 +130,25 @@ class Results:
                 differing = sorted(key for key in {*value, *self.about} if value.get(key) != self.about.get(key))
                 raise NotDone(f"{self.path} is of another run ({', '.join(differing)} differ): name another folder")
             if number:
-                answer = Answer(**value)
+                try:
+                    answer = Answer(**value)
+                except TypeError:
+                    raise NotDone(f"{self.path} is of another version: name another folder") from None
                 self.answers[answer.key] = answer
             n_bytes += len(line)
         return n_bytes
+
+
+def read_answers(folder: Path) -> tuple[dict[str, Any], dict[tuple[str, str], Answer]]:
+    """What a run asked and was answered, whoever writes there. Raises NotDone where there is none."""
+    rows = [value for _, value in _lines(folder / FILE_NAME)]
+    if not rows:
+        raise NotDone(f"{folder} holds no run")
+    try:
+        answers = [Answer(**value) for value in rows[1:]]
+    except TypeError:
+        raise NotDone(f"{folder / FILE_NAME} is of another version") from None
+    return rows[0], {answer.key: answer for answer in answers}
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:

@@ -1,149 +1,137 @@
 """`qwen-lsp eval`: cut holes from a repository's past, ask them in several ways, write what that says.
 
-The workspace of a hole is a checkout of its parent commit, in a temporary folder with an index of its own: nothing of
-the hole's future is there. A stopped run goes on; the same seed asks the same holes.
+A stopped run goes on; the same seed asks the same holes. The repository is only read: trees are laid out in a folder
+of the run's own, beside a window that typing is replayed in.
 """
 
-import asyncio
 import json
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
-from itertools import product
+from contextlib import AsyncExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from qwen_lsp import __version__, private
-from qwen_lsp.context.candidates import Memo
 from qwen_lsp.engine.client import Engine
-from qwen_lsp.errors import EngineError, NotDone
-from qwen_lsp.eval.ask import Tree, ask, is_passing, show_buffers
+from qwen_lsp.errors import NotDone
+from qwen_lsp.eval import llama_server
+from qwen_lsp.eval.ask import Asked
 from qwen_lsp.eval.checks import check_for
-from qwen_lsp.eval.history import Change, Checkout, Commit, Repository
-from qwen_lsp.eval.holes import KINDS, Hole, Kind
+from qwen_lsp.eval.earlier import compared
+from qwen_lsp.eval.facts import Facts, facts
+from qwen_lsp.eval.history import Change, Commit, Repository
+from qwen_lsp.eval.holes import Hole
 from qwen_lsp.eval.judged import judge
-from qwen_lsp.eval.report import page
-from qwen_lsp.eval.results import Answer, Results, Variant
-from qwen_lsp.eval.sample import by_tree, sample
-from qwen_lsp.eval.summary import Summary, summary
-from qwen_lsp.index.build import build
+from qwen_lsp.eval.llama_server import LlamaServer
+from qwen_lsp.eval.plan import Plan
+from qwen_lsp.eval.progress import Tell
+from qwen_lsp.eval.replay import Typing, read_typing, trace
+from qwen_lsp.eval.report import Found, page
+from qwen_lsp.eval.results import Results, Variant
+from qwen_lsp.eval.sample import sample
+from qwen_lsp.eval.scratch import scratch
+from qwen_lsp.eval.summary import summary
+from qwen_lsp.eval.trees import Questions, ask_all
+from qwen_lsp.eval.typed import replayed
 from qwen_lsp.index.scan import why
-from qwen_lsp.index.snapshot import Index
-from qwen_lsp.index.store import Store
-from qwen_lsp.settings import Layout, Settings
+from qwen_lsp.settings import Settings
 
-PAGE, FIGURES = "report.html", "figures.json"
-BASELINE = Variant("llama.vim", is_baseline=True)
-TRIES = 20  # of a busy engine, a second apart
-
-type Tell = Callable[[int, int, str], None]  # done, of, what
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to ask. released: when the model came out, in seconds since 1970; None: not known."""
-
-    repository: Path
-    out: Path
-    variants: tuple[Variant, ...]
-    holes: int = 40  # of each kind
-    kinds: tuple[Kind, ...] = KINDS
-    since: str = ""
-    seed: int = 0
-    released: int | None = None
-    settings: Settings = field(default_factory=Settings)
-    tests: str | None = None  # judge answers by the repository's own tests: by this command, or "": a proposed one
+PAGE, FIGURES, TYPED = "report.html", "figures.json", "typing.json"
+ON_SERVER = Variant("llama.vim on llama-server", is_baseline=True)
+ITS_PROMPT = Variant("llama.vim's prompt", is_baseline=True)
+NOT_INSTALLED = (
+    "llama-server is not installed here (pip install 'qwen-lsp[bench]'): what llama.vim sends was asked of this engine"
+)
 
 
-def variants(
-    layouts: Sequence[Layout], contexts: Sequence[int], logs: Sequence[bool], *, baseline: bool
-) -> tuple[Variant, ...]:
-    """All combinations, named by what differs; the first is what the others are held against."""
-    found = []
-    for layout, context, log in product(layouts, contexts, logs):
-        parts: list[str] = [layout] if len(layouts) > 1 else []
-        parts += [f"{context:,} tokens of context" if context else "no context"] if len(contexts) > 1 else []
-        parts += ["with log" if log else "without log"] if len(logs) > 1 else []
-        found.append(Variant(", ".join(parts) or layout, layout, context, log))
-    return (*found, *((BASELINE,) if baseline else ()))
-
-
-async def run(plan: Plan, engine: Engine, tell: Tell) -> Summary:
+async def run(plan: Plan, engine: Engine, tell: Tell) -> Found:
     """Ask all holes that are not answered yet, then write report and figures. Raises NotDone or EngineError."""
     repository = Repository(plan.repository)
     tell(0, 0, "cutting holes")
-    found = sample(repository, plan.holes, plan.seed, plan.since, plan.kinds, _admitted(repository))
-    if not found:
-        raise NotDone("no commit of this repository has a place to cut a hole from")
+    holes = sample(repository, plan.holes, plan.seed, plan.since, plan.kinds, _admitted(repository))
+    if not holes:
+        raise NotDone(_why_none(repository, plan))
     await engine.start()
-    about = _about(plan, engine, found)
-    with Results(plan.out, about) as results, tempfile.TemporaryDirectory(prefix="qwen-eval-") as folder:
-        await _ask_all(plan, engine, repository, found, results, Path(folder), tell)
+    known = await facts(plan.settings, engine.state.model)
+    baseline, notes = _baseline(plan, known)
+    chosen = replace(plan, variants=(*plan.variants, *baseline), released=plan.released or known.released)
+    about = _about(chosen, engine, repository, holes, known)
+    with Results(plan.out, about) as results, scratch() as folder:
+        await _ask(chosen, engine, repository, holes, results, (folder, known, tell))
         if plan.tests is not None:
-            await judge(found, results, repository, Path(folder), check_for(repository.top, plan.settings, plan.tests))
+            await judge(holes, results, repository, folder, check_for(repository.top, plan.settings, plan.tests))
+        typed = await _typed(chosen, repository, about, folder, tell)
         answers = list(results.answers.values())
-    told = summary(answers, plan.variants, plan.released, plan.seed)
-    private.write(plan.out / PAGE, page(_head(about), told, answers, plan.variants))
-    figures = {"about": about, "summary": asdict(told), "n_answers": len(answers)}
-    private.write(plan.out / FIGURES, json.dumps(figures, indent=1) + "\n")
-    return told
+    if not any(answer.prompt for answer in answers):
+        raise NotDone(f"the engine refuses every question: {answers[0].reason}")
+    told = summary(answers, chosen.variants, chosen.released, plan.seed)
+    against = compared(plan.against, about, answers, chosen.variants, plan.seed) if plan.against else None
+    notes += () if typed or not plan.keys else ("no commit has keys to replay",)
+    report = Found(about, chosen.variants, told, typed, against, notes)
+    private.write(plan.out / PAGE, page(report, answers))
+    private.write(plan.out / FIGURES, json.dumps(figures(report), indent=1) + "\n")
+    return report
 
 
-async def _ask_all(
+def figures(found: Found) -> dict[str, Any]:
+    """All that the page tells but for the texts."""
+    values = asdict(found)
+    del values["variants"]  # `about` names them
+    return values
+
+
+async def _ask(
     plan: Plan,
     engine: Engine,
     repository: Repository,
-    found: Sequence[Hole],
+    holes: Sequence[Hole],
     results: Results,
-    folder: Path,
-    tell: Tell,
+    place: tuple[Path, Facts, Tell],
 ) -> None:
-    n_total, checkout = len(found) * len(plan.variants), None
-    for parent, group in by_tree(found):
-        left = [hole for hole in group if any((hole.id, each.name) not in results.answers for each in plan.variants)]
-        if not left:
-            continue
-        tell(len(results.answers), n_total, "reading the tree")
-        checkout = checkout or repository.checkout(folder / repository.top.name)
-        await _ask_tree(plan, engine, checkout, parent, left, results, lambda: tell(len(results.answers), n_total, ""))
+    """With llama-server beside the engine for as long as it is asked."""
+    folder, known, tell = place
+    async with AsyncExitStack() as stack:
+        server = None
+        if ON_SERVER in plan.variants and len(results.answers) < len(holes) * len(plan.variants):
+            assert known.gguf is not None
+            tell(0, 0, "starting llama-server")
+            # The embedded model is so small that two threads only wait for each other; our engine has one for it, too.
+            threads = 1 if plan.settings.model is None and plan.settings.engine != "openai" else None
+            server = await LlamaServer.start(known.gguf, folder, threads)
+            stack.callback(server.stop)
+        questions = Questions(holes, plan.variants, Asked(engine, server, plan.seed), plan.settings)
+        await ask_all(questions, repository, results, folder, tell)
 
 
-async def _ask_tree(
-    plan: Plan,
-    engine: Engine,
-    checkout: Checkout,
-    parent: str,
-    left: Sequence[Hole],
-    results: Results,
-    answered: Callable[[], None],
-) -> None:
-    checkout.move(parent)
-    root = checkout.folder.resolve()
-    with closing(Store(checkout.folder.parent / "index")) as store:
-        build(store, root, n_workers=1, idle=False, progress=lambda _: None, cancelled=lambda: False)
-        with closing(Index(store, root)) as index:
-            tree = Tree(root, index, Memo())
-            for hole in left:
-                show_buffers(hole, tree, shown=True)
-                for variant in plan.variants:
-                    if (hole.id, variant.name) not in results.answers:
-                        results.add(await _patiently(hole, variant, tree, engine, plan.settings))
-                        answered()
-                show_buffers(hole, tree, shown=False)
+async def _typed(plan: Plan, repository: Repository, about: dict[str, Any], folder: Path, tell: Tell) -> Typing | None:
+    """From the file of an earlier part of this run where it is there."""
+    path = plan.out / TYPED
+    kept = read_typing(path, about)
+    if kept is not None or not plan.keys:
+        return kept
+    played = trace(repository, plan.keys, plan.seed, plan.since, _admitted(repository))
+    if played is None:
+        return None
+    first, n_keys = plan.variants[0], played.n_keys
+    found = await replayed(
+        repository, played, plan.settings, first, folder, lambda n: tell(0, 0, f"typing, {n:,} of {n_keys:,} keys")
+    )
+    private.write(path, json.dumps({"about": about, "typing": asdict(found)}, indent=1) + "\n")
+    return found
 
 
-async def _patiently(hole: Hole, variant: Variant, tree: Tree, engine: Engine, settings: Settings) -> Answer:
-    for left in reversed(range(TRIES)):
-        try:
-            return await ask(hole, variant, tree, engine, settings)
-        except EngineError as error:
-            if not left or not is_passing(error):
-                raise
-            await asyncio.sleep(1.0)
-    raise AssertionError("the last try returns or raises")
+def _baseline(plan: Plan, known: Facts) -> tuple[tuple[Variant, ...], tuple[str, ...]]:
+    """Whom the baseline is asked of, and what is to be said about that."""
+    if not plan.baseline:
+        return (), ()
+    if not llama_server.is_installed():
+        return (ITS_PROMPT,), (NOT_INSTALLED,)
+    if known.gguf is None:
+        return (ITS_PROMPT,), (
+            "there is no .gguf of this model here for llama-server: what llama.vim sends was asked of this engine",
+        )
+    return (ON_SERVER,), ()
 
 
 def _admitted(repository: Repository) -> Callable[[Commit, Change], bool]:
@@ -156,31 +144,37 @@ def _admitted(repository: Repository) -> Callable[[Commit, Change], bool]:
     return admitted
 
 
-def _about(plan: Plan, engine: Engine, found: Sequence[Hole]) -> dict[str, Any]:
+def _why_none(repository: Repository, plan: Plan) -> str:
+    newer = f" newer than {plan.since!r}" if plan.since else ""
+    if repository.commits(plan.since, 1):
+        return f"no commit{newer} has a place to cut a hole of kind {' or '.join(plan.kinds)} from"
+    if repository.is_shallow:
+        return f"there is no commit{newer} here: the clone is shallow, git fetch --unshallow brings its past"
+    return f"there is no commit{newer} to cut holes from: one with a parent is needed, and merges do not count"
+
+
+def _about(plan: Plan, engine: Engine, repository: Repository, holes: Sequence[Hole], known: Facts) -> dict[str, Any]:
     """What makes a run this one and no other."""
+    day = "%Y-%m-%d"
     return {
-        "repository": plan.repository.resolve().name,
-        "newest": max(hole.id for hole in found if hole.time == max(each.time for each in found)),
-        "holes": len(found),
-        "from": time.strftime("%Y-%m-%d", time.gmtime(min(hole.time for hole in found))),
-        "to": time.strftime("%Y-%m-%d", time.gmtime(max(hole.time for hole in found))),
-        "engine": plan.settings.engine,
+        "repository": repository.top.name,
+        "newest": max(hole.id for hole in holes if hole.time == max(each.time for each in holes)),
+        "holes": len(holes),
+        "commits": len({hole.commit for hole in holes}),
+        "from": time.strftime(day, time.gmtime(min(hole.time for hole in holes))),
+        "to": time.strftime(day, time.gmtime(max(hole.time for hole in holes))),
+        "engine": _engine(plan.settings, known),
         "model": engine.state.model,
+        "released": None if plan.released is None else time.strftime(day, time.gmtime(plan.released)),
+        "released_by": "the option --released" if plan.released != known.released else known.source,
         "seed": plan.seed,
+        "keys": plan.keys,
         "version": __version__,
         "variants": [each.name for each in plan.variants],
     }
 
 
-def _head(about: dict[str, Any]) -> dict[str, Any]:
-    """The same for people."""
-    shown = {key: about[key] for key in ("repository", "engine", "model", "holes", "seed")}
-    return {**shown, "commits": f"{about['from']} to {about['to']}", "qwen-lsp": about["version"]}
-
-
-def show_progress(done: int, total: int, what: str) -> None:
-    """A bar on a terminal, nothing in a log."""
-    if sys.stderr.isatty():
-        share = 30 * done // total if total else 0
-        bar = f"[{'#' * share}{' ' * (30 - share)}] {done:,} of {total:,}"
-        print(f"\r\033[K{bar if total else ''} {what}", end="", file=sys.stderr, flush=True)
+def _engine(settings: Settings, known: Facts) -> str:
+    if settings.engine == "openai":
+        return f"openai at {settings.remote_url}"
+    return known.engine if settings.engine == "auto" else settings.engine

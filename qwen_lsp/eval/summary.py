@@ -1,16 +1,34 @@
 """From answers to what they say: scores per variant with intervals, differences, and what to set. Pure.
 
 Variants are compared on the holes that all of them were asked; the first variant is what the others are held against.
+Where several are compared, one is called surely better only if it is so at a confidence that makes up for their number
+(Bonferroni), for exact answers or, where those tell nothing apart, for similarity.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Literal
 
 from qwen_lsp.eval.results import Answer, Variant
-from qwen_lsp.eval.score import Interval, difference, mean
+from qwen_lsp.eval.score import CONFIDENCE, Interval, difference, mean
 
-LEAST_HOLES = 30  # fewer say nothing about a difference that a person would notice
+LEAST_HOLES, LEAST_COMMITS = 30, 10  # fewer say nothing about a difference that a person would notice
+NEWER, OLDER = "newer than the model", "older"
+SLOW = 0.95  # of all answers came at least as fast as the slow ones' time
+_MEASURES = 2  # that may make a variant better: exact and similarity
+
+type Verdict = Literal["", "better", "worse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One variant minus the first: 95 % intervals, and what is sure after the correction."""
+
+    exact: Interval
+    similarity: Interval
+    exact_is: Verdict
+    similarity_is: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +37,7 @@ class Row:
 
     variant: str
     n: int
+    commits: int
     exact: Interval
     similarity: Interval
     first_line: float
@@ -26,8 +45,11 @@ class Row:
     parses: float  # of the answers shown
     tests: float | None  # of those run
     ms: float
+    slow_ms: float
+    prompt: float
+    reused: float | None  # of the prompts' tokens
     evaluated: float | None
-    against: Interval | None  # exact, this minus the first variant
+    against: Against | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +72,9 @@ def summary(answers: Iterable[Answer], variants: Sequence[Variant], released: in
     ages: dict[str, list[Answer]] = {}
     if released is not None:
         for answer in shared:
-            ages.setdefault("newer than the model" if answer.time > released else "older", []).append(answer)
+            ages.setdefault(NEWER if answer.time > released else OLDER, []).append(answer)
     n_holes = len(shared) // max(len(variants), 1)
-    n_newer = len(ages.get("newer than the model", ())) // max(len(variants), 1)
+    n_newer = len(ages.get(NEWER, ())) // max(len(variants), 1)
     recommended, why = recommendation(everything, variants)
     return Summary(
         everything,
@@ -69,44 +91,75 @@ def rows(answers: Sequence[Answer], variants: Sequence[Variant], seed: int) -> t
     by_variant = {
         each.name: sorted((a for a in answers if a.variant == each.name), key=lambda a: a.hole) for each in variants
     }
-    first = [float(a.exact) for a in by_variant[variants[0].name]] if variants else []
+    first = by_variant[variants[0].name] if variants else []
     return tuple(
-        _row(name, own, first if number else None, seed) for number, (name, own) in enumerate(by_variant.items())
+        _row(name, own, against(own, first, len(variants) - 1, seed) if number else None, seed)
+        for number, (name, own) in enumerate(by_variant.items())
     )
 
 
-def _row(name: str, answers: Sequence[Answer], first: Sequence[float] | None, seed: int) -> Row:
-    exact = [float(answer.exact) for answer in answers]
+def _row(name: str, answers: Sequence[Answer], held: Against | None, seed: int) -> Row:
+    commits = [answer.commit for answer in answers]
     tested = [answer.tests for answer in answers if answer.tests is not None]
     evaluated = [answer.evaluated for answer in answers if answer.evaluated is not None]
+    counted = [(answer.cached, answer.prompt) for answer in answers if answer.cached is not None]
+    times = sorted(answer.ms for answer in answers) or [0.0]
     return Row(
         name,
         len(answers),
-        mean(exact, seed),
-        mean([answer.similarity for answer in answers], seed),
+        len(set(commits)),
+        mean([float(answer.exact) for answer in answers], commits, seed),
+        mean([answer.similarity for answer in answers], commits, seed),
         _share(answers, lambda answer: answer.first_line),
         _share(answers, lambda answer: bool(answer.said)),
         _share([answer for answer in answers if answer.said], lambda answer: answer.parses),
         sum(tested) / len(tested) if tested else None,
-        median([answer.ms for answer in answers]) if answers else 0.0,
+        median(times),
+        times[min(len(times) - 1, int(SLOW * len(times)))],
+        median([answer.prompt for answer in answers]) if answers else 0.0,
+        sum(cached for cached, _ in counted) / max(sum(n for _, n in counted), 1) if counted else None,
         median(evaluated) if evaluated else None,
-        None if first is None else difference(exact, first, seed),
+        held,
     )
+
+
+def against(ours: Sequence[Answer], theirs: Sequence[Answer], n_compared: int, seed: int) -> Against:
+    """Answers of the same holes, in the same order. n_compared: how many variants are held against the other side."""
+    commits = [answer.commit for answer in ours]
+    sure = 1 - (1 - CONFIDENCE) / (max(n_compared, 1) * _MEASURES)
+
+    def measured(of: Callable[[Answer], float]) -> tuple[Interval, Verdict]:
+        values = [of(answer) for answer in ours], [of(answer) for answer in theirs]
+        wide = difference(*values, commits, seed, sure)
+        return difference(*values, commits, seed), "" if not wide.is_sure else "better" if wide.low > 0 else "worse"
+
+    (exact, exact_is), (similar, similar_is) = measured(lambda a: float(a.exact)), measured(lambda a: a.similarity)
+    return Against(exact, similar, exact_is, similar_is)
 
 
 def recommendation(table: Sequence[Row], variants: Sequence[Variant]) -> tuple[str | None, str]:
     """The variant to set, and why; None where the first one may stay, or nothing can be said."""
-    ours = [row for row, variant in zip(table, variants, strict=True) if not variant.is_baseline]
-    if not ours or ours[0].n < LEAST_HOLES:
-        return None, f"fewer than {LEAST_HOLES} holes: not enough to tell ways of asking apart"
-    better = [row for row in ours[1:] if row.against is not None and row.against.low > 0]
+    pairs = list(zip(table, variants, strict=True))
+    # What no setting can turn off is shown, and not recommended.
+    ours = [row for row, each in pairs if not each.is_baseline and each.log == variants[0].log]
+    if not ours or ours[0].n < LEAST_HOLES or ours[0].commits < LEAST_COMMITS:
+        few = f"fewer than {LEAST_HOLES} holes or {LEAST_COMMITS} commits"
+        return None, f"{few}: not enough to tell ways of asking apart"
+    if len(ours) == 1:
+        return None, f"only {ours[0].variant} was asked: there is nothing to choose from"
+    held = [(row, row.against) for row in ours[1:] if row.against is not None]
+    better = [(row, it, it.exact, "exactly right answers") for row, it in held if it.exact_is == "better"]
+    better = better or [
+        (row, it, it.similarity, "similarity")
+        for row, it in held
+        if it.similarity_is == "better" and it.exact_is != "worse"
+    ]
     if not better:
         return None, f"nothing is surely better than {ours[0].variant}: it may stay"
-    best = max(better, key=lambda row: (row.exact.mean, -row.ms))
-    assert best.against is not None
+    best, _, gain, measure = max(better, key=lambda each: (each[0].exact.mean, each[0].similarity.mean, -each[0].ms))
     return best.variant, (
-        f"{best.variant} gets {best.exact.mean:.1%} of the holes exactly right, {best.against.mean:+.1%} against "
-        f"{ours[0].variant} (95 % interval {best.against.low:+.1%} to {best.against.high:+.1%})"
+        f"{best.variant} is surely better than {ours[0].variant} in {measure}: {gain.mean:+.1%} "
+        f"(95 % interval {gain.low:+.1%} to {gain.high:+.1%}), for {best.ms - ours[0].ms:+,.0f} ms at the median"
     )
 
 

@@ -1,0 +1,81 @@
+"""All holes of a run asked, tree by tree, oldest first.
+
+The workspace of a hole is a checkout of its parent commit, with an index of its own: nothing of the hole's future is
+there. Knows what is answered already and asks the rest.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen_lsp.context.candidates import Memo
+from qwen_lsp.errors import EngineError
+from qwen_lsp.eval.ask import Asked, Tree, ask, is_passing, show_buffers
+from qwen_lsp.eval.history import Checkout, Repository
+from qwen_lsp.eval.holes import Hole
+from qwen_lsp.eval.progress import Tell
+from qwen_lsp.eval.results import Answer, Results, Variant
+from qwen_lsp.eval.sample import by_tree
+from qwen_lsp.index.build import build
+from qwen_lsp.index.snapshot import Index
+from qwen_lsp.index.store import Store
+from qwen_lsp.settings import Settings
+
+TRIES = 20  # of a busy engine, a second apart
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Which holes are asked in which ways, of whom."""
+
+    holes: Sequence[Hole]
+    variants: Sequence[Variant]
+    asked: Asked
+    settings: Settings
+
+    def left(self, hole: Hole, results: Results) -> list[Variant]:
+        return [each for each in self.variants if (hole.id, each.name) not in results.answers]
+
+
+async def ask_all(questions: Questions, repository: Repository, results: Results, folder: Path, tell: Tell) -> None:
+    """Every answer is kept as soon as it is there. `folder` gets the trees and their index. Raises EngineError."""
+    n_total, checkout = len(questions.holes) * len(questions.variants), None
+    for parent, group in by_tree(questions.holes):
+        left = [hole for hole in group if questions.left(hole, results)]
+        if not left:
+            continue
+        tell(len(results.answers), n_total, "reading the tree")
+        # The folder's name is in prompts, as the repository's.
+        checkout = checkout or repository.checkout(folder / "trees" / repository.top.name)
+        checkout.move(parent)
+        await _ask_tree(questions, checkout, left, results, lambda: tell(len(results.answers), n_total, ""))
+        await asyncio.sleep(0)  # a cancel is heard between two trees, whatever answers at once
+
+
+async def _ask_tree(
+    questions: Questions, checkout: Checkout, left: Sequence[Hole], results: Results, answered: Callable[[], None]
+) -> None:
+    root = checkout.folder.resolve()
+    with closing(Store(root.parents[1] / "index")) as store:
+        build(store, root, n_workers=1, idle=False, progress=lambda _: None, cancelled=lambda: False)
+        with closing(Index(store, root)) as index:
+            tree = Tree(root, index, Memo())
+            for hole in left:
+                show_buffers(hole, tree, shown=True)
+                for variant in questions.left(hole, results):
+                    results.add(await _patiently(hole, variant, tree, questions))
+                    answered()
+                show_buffers(hole, tree, shown=False)
+
+
+async def _patiently(hole: Hole, variant: Variant, tree: Tree, questions: Questions) -> Answer:
+    for left in reversed(range(TRIES)):
+        try:
+            return await ask(hole, variant, tree, questions.asked, questions.settings)
+        except EngineError as error:
+            if not left or not is_passing(error):
+                raise
+            await asyncio.sleep(1.0)
+    raise AssertionError("the last try returns or raises")
