@@ -51,7 +51,7 @@ class Repository:
         self.folder = folder
         self.top = Path(os.fsdecode(self._git("rev-parse", "--show-toplevel").rstrip(b"\n")))
         try:
-            self._git("rev-parse", "--verify", "--quiet", "HEAD")
+            self.head = self._git("rev-parse", "--verify", "--quiet", "HEAD").decode("ascii").strip()
         except NotDone:
             raise NotDone(f"{self.top} has no commit yet") from None
 
@@ -159,9 +159,8 @@ class Checkout:
         return cls(folder)
 
     def move(self, commit: str) -> None:
-        """Have the tree of `commit`, and nothing else. Submodules stay empty folders."""
-        checkout = ("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", "--detach", commit)
-        git(self.folder, *checkout, environ=_PLAIN)
+        """Have the tree of `commit`, named by its id, and nothing else. Submodules stay empty folders."""
+        git(self.folder, "checkout", "--quiet", "--force", "--detach", commit, environ=_PLAIN)
         git(self.folder, "clean", "-ffdxq", environ=_PLAIN)
 
 
@@ -169,7 +168,7 @@ def git(folder: Path, *arguments: str, said: bytes = b"", environ: Mapping[str, 
     """What a git command prints when it is told `said`. Raises NotDone with git's last line where it fails."""
     own = {key: value for key, value in os.environ.items() if key not in PLACES}
     own |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-    settings = ("core.hooksPath=/dev/null", "core.quotePath=false", "protocol.allow=never")
+    settings = ("core.hooksPath=/dev/null", "core.quotePath=false", "protocol.allow=never", "advice.detachedHead=false")
     command = ["git", *(part for each in settings for part in ("-c", each)), *arguments]
     try:
         done = subprocess.run(

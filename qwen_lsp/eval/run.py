@@ -52,6 +52,7 @@ async def run(plan: Plan, engine: Engine, tell: Tell) -> Found:
     holes = sample(repository, plan.holes, plan.seed, plan.since, plan.kinds, _admitted(repository))
     if not holes:
         raise NotDone(_why_none(repository, plan))
+    check = None if plan.tests is None else check_for(repository.top, plan.settings, plan.tests)
     await engine.start()
     known = await facts(plan.settings, engine.state.model)
     baseline, notes = _baseline(plan, known)
@@ -59,8 +60,9 @@ async def run(plan: Plan, engine: Engine, tell: Tell) -> Found:
     about = _about(chosen, engine, repository, holes, known)
     with Results(plan.out, about) as results, scratch() as folder:
         await _ask(chosen, engine, repository, holes, results, (folder, known, tell))
-        if plan.tests is not None:
-            await judge(holes, results, repository, folder, check_for(repository.top, plan.settings, plan.tests))
+        if check is not None:
+            tell(0, 0, "running the repository's own tests")
+            await judge(holes, results, repository, folder, check)
         typed = await _typed(chosen, repository, about, folder, tell)
         answers = list(results.answers.values())
     if not any(answer.prompt for answer in answers):

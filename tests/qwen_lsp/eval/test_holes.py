@@ -16,7 +16,9 @@ AFTER = (
 
 
 def cut(kind: Kind, before: str = BEFORE, after: str = AFTER, path: str = "a.py") -> tuple[Hole, ...]:
-    return holes(COMMIT, [Change(path, before, after)], 1, [kind])
+    """Whatever some seed would choose, one of each."""
+    found = [holes(COMMIT, [Change(path, before, after)], seed, [kind]) for seed in range(20)]
+    return tuple({hole.answer: hole for some in found for hole in some}.values())
 
 
 def test_a_block_is_a_whole_body() -> None:
@@ -67,6 +69,17 @@ def test_the_same_seed_cuts_the_same_holes() -> None:
     assert holes(COMMIT, many, 7) == holes(COMMIT, many, 7)
     assert holes(COMMIT, many, 7) != holes(COMMIT, many, 8)
     assert all(len([h for h in holes(COMMIT, many, 7) if h.kind == kind]) <= PER_COMMIT for kind in KINDS)
+
+
+def test_a_file_was_opened_as_it_was_before_the_commit() -> None:
+    assert {hole.opened for hole in cut("hunk")} == {BEFORE}
+    assert {hole.opened for hole in cut("lines", "", AFTER)} == {""}
+
+
+def test_an_answer_with_a_credential_is_no_hole() -> None:
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    assert cut("line", "", f"TOKEN = '{token}'\n") == ()
+    assert cut("line", "", "TOKEN = read_the_token()\n") != ()
 
 
 LINES = st.lists(st.sampled_from(["a = 1\n", "    b(c)\n", "\n", "def f():\n", "    return größe\n"]), max_size=14)

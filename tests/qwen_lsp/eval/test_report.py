@@ -5,40 +5,80 @@ import re
 import pytest
 
 from qwen_lsp.eval import plots
-from qwen_lsp.eval.report import MOST_CASES, cases, page, reasons
+from qwen_lsp.eval.earlier import Compared, Difference
+from qwen_lsp.eval.replay import Typing, spread
+from qwen_lsp.eval.report import MOST_CASES, Found, cases, page, reasons
 from qwen_lsp.eval.results import Variant
-from qwen_lsp.eval.summary import summary
+from qwen_lsp.eval.summary import against, summary
 from tests.qwen_lsp.eval.answers import answer
 
 VARIANTS = (Variant("ours"), Variant("8k <tokens>"))
-ABOUT = {"repository": "<w> & co", "model": "embedded", "seed": 1}
+ABOUT = {
+    "repository": "<w> & co",
+    "newest": "abc:a.py:1:1:line",
+    "holes": 40,
+    "commits": 40,
+    "from": "2023-11-14",
+    "to": "2023-11-15",
+    "engine": "llama",
+    "model": "embedded",
+    "released": "2023-11-14",
+    "released_by": "the catalogue",
+    "seed": 1,
+    "keys": 0,
+    "version": "0.1",
+    "variants": ["ours", "8k <tokens>"],
+}
 ANSWERS = [
     *(answer(n, "ours", n % 2 == 0) for n in range(40)),
     *(answer(n, "8k <tokens>", n % 3 == 0, kind="line") for n in range(40)),
 ]
 ANSWERS[1] = answer(1, "ours", False, said="<script>alert(1)</script>", similarity=0.0)
+RELEASED = 1_700_000_010
+
+
+def found(released: int | None = RELEASED) -> Found:
+    times = spread([10.0, 20.0, 300.0])
+    typed = Typing(3, 9.5, 1 / 3, 2 / 3, times, times, times, times, times, 0.9, None)
+    ours = [answer for answer in ANSWERS if answer.variant == "ours"]
+    held = Compared("embedded on mlx", (Difference("ours", 40, 1.0, against(ours, ours, 1, 1)),))
+    return Found(ABOUT, VARIANTS, summary(ANSWERS, VARIANTS, released, 1), typed, held, ("a <note>",))
 
 
 def test_the_page_stands_alone_and_text_stays_text() -> None:
-    html = page(ABOUT, summary(ANSWERS, VARIANTS, 1_700_000_010, 1), ANSWERS, VARIANTS)
+    html = page(found(), ANSWERS)
     assert "<script" not in html and "&lt;script&gt;alert(1)" in html
-    assert "&lt;w&gt; &amp; co" in html and "8k &lt;tokens&gt;" in html
+    assert "&lt;w&gt; &amp; co" in html and "8k &lt;tokens&gt;" in html and "A &lt;note&gt;." in html
     assert not re.search(r"(?:src|href)=\"(?!#)", html), "nothing is fetched"
-    assert html.count("<svg") == 4 and "newer than the model" in html
-    assert html == page(ABOUT, summary(ANSWERS, VARIANTS, 1_700_000_010, 1), ANSWERS, VARIANTS)
+    assert html.count("<svg") == 4 and "Newer than the model" in html and "Older" in html
+    assert "Against embedded on mlx" in html and "Typing, replayed" in html
+    assert html == page(found(), ANSWERS)
+
+
+def test_pictures_take_the_colours_of_the_page() -> None:
+    html = page(found(), ANSWERS)
+    assert "prefers-color-scheme: dark" in html and "currentColor" in html and "var(--mark)" in html
+    assert "#0102" not in html, "no stand-in is left"
 
 
 def test_without_matplotlib_there_are_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "is_available", lambda: False)
-    html = page(ABOUT, summary(ANSWERS, VARIANTS, None, 1), ANSWERS, VARIANTS)
-    assert "<svg" not in html and "qwen-lsp[eval]" in html and "not known" in html
+    html = page(found(None), ANSWERS)
+    assert "<svg" not in html and "qwen-lsp[eval]" in html and "Not known" in html
+
+
+def test_credentials_are_stars() -> None:
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    secret = answer(3, "ours", False, line="password = ", wanted=f'"{token}"', said=f'"{token[:-1]}z"', similarity=0.0)
+    html = page(found(), [*ANSWERS[:3], secret, *ANSWERS[4:]])
+    assert token[:20] not in html and "password = " in html and "*****" in html
 
 
 def test_cases_are_the_longest_right_and_the_farthest_wrong() -> None:
-    found = cases(ANSWERS, "ours")
-    assert len(found.best) == len(found.worst) == MOST_CASES
-    assert all(a.exact for a in found.best) and found.worst[0].hole == "hole 001"
-    assert max(len(a.wanted) for a in ANSWERS) == len(found.best[0].wanted)
+    shown = cases(ANSWERS, "ours")
+    assert len(shown.best) == len(shown.worst) == MOST_CASES
+    assert all(a.exact for a in shown.best) and shown.worst[0].hole == "hole 001"
+    assert max(len(a.wanted) for a in ANSWERS) == len(shown.best[0].wanted)
 
 
 def test_reasons_are_counted() -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from qwen_lsp.engine.client import EngineState, Piece, Request, Usage
 from qwen_lsp.errors import EngineLost, NotDone
-from qwen_lsp.eval import command
+from qwen_lsp.eval import command, llama_server
 from qwen_lsp.eval.holes import KINDS
 from qwen_lsp.eval.options import KINDS as OPTION_KINDS
+from qwen_lsp.eval.plan import Plan, variants
 from qwen_lsp.eval.results import Results, Variant
-from qwen_lsp.eval.run import BASELINE, FIGURES, PAGE, Plan, run, variants
+from qwen_lsp.eval.run import FIGURES, PAGE, run
 from qwen_lsp.settings import LAYOUTS, Settings
 from tests.qwen_lsp.eval.repositories import Tree, repository
 from tests.qwen_lsp.features.refactor.saying import text_of
@@ -52,13 +53,19 @@ class Model:
         yield Usage(10, 5, 1, 6, 1.0)
 
 
+@pytest.fixture(autouse=True)
+def no_llama_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its prompt is asked of the model below."""
+    monkeypatch.setattr(llama_server, "is_installed", lambda: False)
+
+
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository(tmp_path_factory.mktemp("past") / "shop", TREES)
 
 
 def plan(past: Path, out: Path) -> Plan:
-    return Plan(past, out, variants(("joint",), (512, 0), (True,), baseline=True), holes=6)
+    return Plan(past, out, variants(("joint",), (512, 0), (True,)), holes=6, baseline=True)
 
 
 async def asked(past: Path, out: Path, model: Model) -> dict[str, object]:
@@ -106,23 +113,22 @@ async def test_a_stopped_run_goes_on_and_says_the_same(past: Path, tmp_path: Pat
 def _scores(figures: dict[str, object]) -> object:
     summary = figures["summary"]
     assert isinstance(summary, dict)
-    return [{key: value for key, value in row.items() if key != "ms"} for row in summary["everything"]]
+    return [{key: value for key, value in row.items() if key not in ("ms", "slow_ms")} for row in summary["everything"]]
 
 
 async def test_another_question_needs_another_folder(past: Path, tmp_path: Path) -> None:
     await asked(past, tmp_path / "out", Model())
-    other = Plan(past, tmp_path / "out", variants(("joint",), (0,), (True,), baseline=False), holes=6)
+    other = Plan(past, tmp_path / "out", variants(("joint",), (0,), (True,)), holes=6)
     with pytest.raises(NotDone, match="of another run"):
         await run(other, Model(), lambda *_: None)
 
 
 def test_variants_are_named_by_what_differs() -> None:
-    assert variants(("joint",), (0, 2048), (True,), baseline=True) == (
+    assert variants(("joint",), (0, 2048), (True,)) == (
         Variant("no context", "joint", 0),
         Variant("2,048 tokens of context", "joint", 2048),
-        BASELINE,
     )
-    assert [each.name for each in variants(("joint", "chat"), (8,), (True, False), baseline=False)] == [
+    assert [each.name for each in variants(("joint", "chat"), (8,), (True, False))] == [
         "joint, with log",
         "joint, without log",
         "chat, with log",

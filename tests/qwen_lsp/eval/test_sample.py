@@ -26,7 +26,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 def test_so_many_of_each_kind_from_the_newest_commits(past: Repository) -> None:
     found = sample(past, 2, seed=1)
     assert Counter(hole.kind for hole in found) == {"line": 2, "lines": 2, "block": 2, "hunk": 2}
-    assert min(hole.time for hole in found) >= START + 6 * DAY_S
+    assert min(hole.time for hole in found) >= START + 5 * DAY_S
     assert all(hole.path == "a.py" for hole in found), "the mass change is left out"
     assert found == sample(past, 2, seed=1)
 

@@ -17,14 +17,39 @@ def test_a_better_way_is_recommended_where_it_is_sure() -> None:
     assert [row.exact.mean for row in found.everything] == [20 / 60, 45 / 60]
     assert found.everything[0].against is None
     against = found.everything[1].against
-    assert against is not None and against.low > 0 and abs(against.mean - 25 / 60) < 1e-9
-    assert found.recommended == "more context" and "+41.7%" in found.why
+    assert against is not None and against.exact_is == "better" and abs(against.exact.mean - 25 / 60) < 1e-9
+    assert found.recommended == "more context" and "+41.7%" in found.why and "exactly right" in found.why
 
 
 def test_nothing_is_recommended_by_chance_or_from_few_holes() -> None:
     assert summary(run(60, 20, 21), (OURS, MORE), None, 1).recommended is None
     few = summary(run(LEAST_HOLES - 1, 0, LEAST_HOLES - 1), (OURS, MORE), None, 1)
     assert few.recommended is None and "fewer than" in few.why
+
+
+def test_where_nothing_is_exact_similarity_decides() -> None:
+    answers = [answer(n, "ours", False, similarity=0.3) for n in range(60)]
+    answers += [answer(n, "more context", False, similarity=0.3 + n / 300) for n in range(60)]
+    found = summary(answers, (OURS, MORE), None, 1)
+    assert found.recommended == "more context" and "similarity" in found.why
+
+
+def test_what_no_setting_turns_off_is_not_recommended() -> None:
+    without = Variant("more context", log=False)
+    assert summary(run(60, 20, 45), (OURS, without), None, 1).recommended is None
+
+
+def test_holes_of_few_commits_are_not_enough() -> None:
+    answers = [
+        answer(n, name, name != "ours", hole=f"{n % 4}:hole {n}") for n in range(60) for name in ("ours", "more")
+    ]
+    found = summary(answers, (OURS, Variant("more")), None, 1)
+    assert found.everything[0].commits == 4 and found.recommended is None and "10 commits" in found.why
+
+
+def test_reuse_is_a_share_of_the_prompts() -> None:
+    answers = [answer(1, cached=50, prompt=100), answer(2, cached=None), answer(3, cached=150, prompt=300)]
+    assert summary(answers, (OURS,), None, 1).everything[0].reused == 0.5
 
 
 def test_a_baseline_is_shown_and_never_recommended() -> None:
