@@ -1,33 +1,40 @@
 """What the store keeps of one file, as bytes and back. Never its text: words are kept once each, with a count.
 
 An `Outline` is for reading, `Words` for counting, `terms` for the full-text table: each of its terms is one whole name,
-so that the names of operators, headings and keys are found too, and capitals are told from small letters.
+so that the names of operators, headings and keys are found too, and capitals are told from small letters. Rows travel
+as columns of numbers and of texts: a tenth of the time that JSON takes.
 """
 
-import json
 import sys
 import zlib
 from array import array
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import accumulate, chain, islice, pairwise
+from typing import cast, get_args
 
+from qwen_lsp.index.matches import Kind
 from qwen_lsp.index.symbols import EXTRACTOR_VERSION, Definition, FileSymbols, Import
+from qwen_lsp.index.words import MAX_WORD_CHARS, Words
 
-MAX_NAME_CHARS = 128  # what is longer is data: nobody types it
 COMPRESSION = 1  # a third of the size for a twentieth of a parse; more does not pay
 KEY_BYTES = 16
 COUNT_BYTES = 4  # an array's "I" on all our platforms
-
-type Words = Mapping[str, int]  # each word of a file, and how often it stands there
+NOTHING = -1  # in place of a number
+N_HEAD = 4  # numbers at the head of an outline
+N_DEFINITION, N_IMPORT = 6, 2  # numbers of each
 
 SEPARATOR = "\n"
 # SQLite's tokenizer folds A-Z and nothing else, so capitals travel as control characters, which no name has.
 _CONTROLS = [code for code in range(1, 32) if chr(code) not in "\t\n\r"]
 _CAPITALS = dict(zip(range(ord("A"), ord("Z") + 1), _CONTROLS, strict=False))
+_CAPITAL_BYTES = bytes(_CAPITALS.get(code, code) for code in range(0x100))
 _BREAKS = {0: " ", ord(SEPARATOR): " "}  # a heading or a key may have them
 DEFINES, IMPORTS = "=", ">"  # before a term: the file defines this name, imports this module
+
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+_KIND_NUMBERS: Mapping[Kind, int] = {kind: number for number, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,57 +69,72 @@ def outline_of(symbols: FileSymbols) -> Outline:
     return Outline(symbols.language, symbols.definitions, symbols.imports, symbols.has_errors)
 
 
-def words_of(symbols: FileSymbols) -> Words:
-    counts = Counter(symbols.words)
-    if max(map(len, counts), default=0) <= MAX_NAME_CHARS:
-        return counts
-    return {word: count for word, count in counts.items() if len(word) <= MAX_NAME_CHARS}
-
-
 def pack(symbols: FileSymbols) -> Packed:
-    outline, words = outline_of(symbols), words_of(symbols)
-    rows = [outline.language, outline.has_errors, outline.definitions, outline.imports]
-    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    outline = outline_of(symbols)
     return Packed(
         outline.language,
         len(outline.definitions),
-        zlib.compress(text.encode(), COMPRESSION),
-        zlib.compress(_packed_words(words), COMPRESSION),
-        terms(outline, words),
+        zlib.compress(_packed_outline(outline), COMPRESSION),
+        zlib.compress(_packed_words(symbols.words), COMPRESSION),
+        terms(outline, symbols.words),
     )
 
 
 def unpack_outline(data: bytes) -> Outline:
-    language, has_errors, definitions, imports = json.loads(zlib.decompress(data))
-    return Outline(
-        language,
-        tuple(map(Definition._make, definitions)),
-        tuple(Import(module, tuple(names), start) for module, names, start in imports),
-        has_errors,
+    """Raises ValueError or zlib.error where the bytes are not what was packed."""
+    numbers, text = _halves(zlib.decompress(data))
+    n_definitions, n_imports, n_imported, has_errors = numbers[:N_HEAD]
+    at = accumulate(chain((N_HEAD,), [n_definitions] * N_DEFINITION, [n_imports] * N_IMPORT))
+    columns = [numbers[start:end] for start, end in pairwise(at)]
+    kinds, name_starts, starts, ends, bodies, parents = columns[:N_DEFINITION]
+    lengths = numbers[N_HEAD + n_definitions * N_DEFINITION + n_imports * N_IMPORT :]
+    if len(lengths) != 1 + 3 * n_definitions + n_imports + n_imported:
+        raise ValueError("not an outline")
+    texts = _cut(text.decode("utf-8", "surrogatepass"), lengths)
+    language = next(texts)
+    names, containers, signatures = (list(islice(texts, n_definitions)) for _ in range(3))
+    rows = zip(
+        names,
+        (_KINDS[kind] for kind in kinds),
+        containers,
+        name_starts,
+        starts,
+        ends,
+        _or_none(bodies),
+        signatures,
+        _or_none(parents),
+        strict=True,
     )
+    modules = list(islice(texts, n_imports))
+    imports = (
+        Import(module, tuple(islice(texts, n_names)), start)
+        for module, start, n_names in zip(modules, *columns[N_DEFINITION:], strict=True)
+    )
+    return Outline(language, tuple(map(Definition._make, rows)), tuple(imports), bool(has_errors))
 
 
 def unpack_words(data: bytes) -> Words:
-    counts, names = _halves(data)
+    counts, names = _halves(zlib.decompress(data))
     return dict(zip(names.decode().split(SEPARATOR)[1:-1], counts, strict=True))
 
 
 def count_of(data: bytes, word: str) -> int:
     """How often one word stands in the file, without unpacking the others: a name may be in hundreds of files."""
-    counts, names = _halves(data)
+    counts, names = _halves(zlib.decompress(data))
     at = names.find(f"{SEPARATOR}{word}{SEPARATOR}".encode(errors="replace"))
     return 0 if at < 0 else counts[names.count(SEPARATOR.encode(), 0, at)]
 
 
 def terms(outline: Outline, words: Words) -> str:
     """What the full-text table gets: the same text puts a file in and takes it out."""
-    defined = {definition.name for definition in outline.definitions if len(definition.name) <= MAX_NAME_CHARS}
-    imported = {each.module for each in outline.imports if len(each.module) <= MAX_NAME_CHARS}
+    defined = {definition.name for definition in outline.definitions if len(definition.name) <= MAX_WORD_CHARS}
+    imported = {each.module for each in outline.imports if len(each.module) <= MAX_WORD_CHARS}
     named = [*sorted(defined.difference(words)), *(DEFINES + name for name in sorted(defined))]
     named += [IMPORTS + module for module in sorted(imported)]
     if any(SEPARATOR in name or "\0" in name for name in named):
         named = [name.translate(_BREAKS) for name in named]
-    return SEPARATOR.join((*words, *named)).translate(_CAPITALS)
+    text = SEPARATOR.join((*words, *named))
+    return text.encode("utf-8", "replace").translate(_CAPITAL_BYTES).decode()
 
 
 def query(name: str) -> str:
@@ -126,14 +148,42 @@ def tokenizer() -> str:
     return f"ascii tokenchars '{ours.replace("'", "''")}'".replace("'", "''")
 
 
+def _packed_outline(outline: Outline) -> bytes:
+    columns = tuple(zip(*outline.definitions, strict=True)) or ((),) * len(Definition._fields)
+    names, kinds, containers, name_starts, starts, ends, bodies, signatures, parents = columns
+    modules, imported, import_starts = tuple(zip(*outline.imports, strict=True)) or ((), (), ())
+    imported_names = list(chain.from_iterable(cast(Iterable[tuple[str, ...]], imported)))
+    texts = [outline.language, *names, *containers, *signatures, *modules, *imported_names]
+    numbers = array("i", (len(names), len(modules), len(imported_names), outline.has_errors))
+    numbers.extend(map(_KIND_NUMBERS.__getitem__, kinds))
+    for column in (name_starts, starts, ends):
+        numbers.extend(column)
+    for column in (bodies, parents):
+        numbers.extend(NOTHING if number is None else number for number in column)
+    numbers.extend(import_starts)
+    numbers.extend(map(len, cast(Iterable[tuple[str, ...]], imported)))
+    numbers.extend(map(len, texts))
+    return _joined(numbers, "".join(texts))
+
+
 def _packed_words(words: Words) -> bytes:
-    """Four bytes how many, four for each count, then the words, a separator before, between and behind them."""
-    counts = array("I", words.values())
-    names = SEPARATOR.join(("", *words, ""))
-    return len(counts).to_bytes(COUNT_BYTES, sys.byteorder) + counts.tobytes() + names.encode()
+    """The counts, then the words, a separator before, between and behind them."""
+    return _joined(array("i", words.values()), SEPARATOR.join(("", *words, "")))
 
 
-def _halves(data: bytes) -> tuple[Sequence[int], bytes]:
-    plain = zlib.decompress(data)
+def _joined(numbers: "array[int]", text: str) -> bytes:
+    """Four bytes how many numbers, four for each, then the text."""
+    return len(numbers).to_bytes(COUNT_BYTES, sys.byteorder) + numbers.tobytes() + text.encode("utf-8", "surrogatepass")
+
+
+def _halves(plain: bytes) -> tuple[Sequence[int], bytes]:
     end = COUNT_BYTES * (1 + int.from_bytes(plain[:COUNT_BYTES], sys.byteorder))
-    return array("I", plain[COUNT_BYTES:end]), plain[end:]
+    return array("i", plain[COUNT_BYTES:end]), plain[end:]
+
+
+def _cut(text: str, lengths: Iterable[int]) -> Iterator[str]:
+    return (text[start:end] for start, end in pairwise(accumulate(lengths, initial=0)))
+
+
+def _or_none(numbers: Iterable[int]) -> Iterator[int | None]:
+    return (None if number == NOTHING else number for number in numbers)

@@ -149,9 +149,14 @@ def _minified(source: bytes) -> tuple[Reason, str] | None:
     mean = len(source) // (source.count(b"\n") + 1)
     if mean > MINIFIED_MEAN_BYTES:
         return "minified", f"{mean:,} bytes per line; the limit is {MINIFIED_MEAN_BYTES}"
-    longest = max(map(len, source.split(b"\n")))
-    if longest > MINIFIED_LINE_BYTES:
-        return "minified", f"a line of {longest:,} bytes; the limit is {MINIFIED_LINE_BYTES:,}"
+    start = 0
+    while len(source) - start > MINIFIED_LINE_BYTES:
+        end = source.rfind(b"\n", start, start + MINIFIED_LINE_BYTES + 1)
+        if end < 0:
+            end = source.find(b"\n", start)
+            length = (end if end >= 0 else len(source)) - start
+            return "minified", f"a line of {length:,} bytes; the limit is {MINIFIED_LINE_BYTES:,}"
+        start = end + 1
     return None
 
 

@@ -20,15 +20,14 @@ from qwen_lsp.index.rows import (
     DEFINES,
     IMPORTS,
     Outline,
-    Words,
     count_of,
     outline_of,
     query,
     unpack_outline,
-    words_of,
 )
 from qwen_lsp.index.store import Store
 from qwen_lsp.index.symbols import Definition, FileSymbols, Import
+from qwen_lsp.index.words import Words
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class Index:
 
     def show(self, path: str, symbols: FileSymbols) -> None:
         """From now on the buffer of this path stands for its file."""
-        self._live = {**self._live, path: Live(outline_of(symbols), words_of(symbols))}
+        self._live = {**self._live, path: Live(outline_of(symbols), symbols.words)}
 
     def hide(self, path: str) -> None:
         """The buffer is closed: the disk counts again."""

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from qwen_lsp.index.grammars import encode, parse, parse_unless
 from qwen_lsp.index.languages import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
+from qwen_lsp.index.words import Words, words_of
 from qwen_lsp.text.secrets import masked
 
 EXTRACTOR_VERSION = 2  # rises with every change of the rows that come out, also through a query
@@ -30,8 +31,6 @@ _HOLDS_METHODS = {"class", "interface", "enum", "extension"}
 _HOLDS_LOCALS = {"function", "method"}
 _MEMBERS: dict[Kind, Kind] = {"function": "method", "variable": "field"}
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
-_ASCII_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WORD = re.compile(r"[^\W\d]\w*")
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 
 
@@ -65,12 +64,12 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileSymbols:
-    """Definitions and imports in text order; every word as often as it stands there. `language` empty: words only."""
+    """Definitions and imports in text order; each word with how often it stands there. `language` empty: words only."""
 
     language: str
     definitions: tuple[Definition, ...]
     imports: tuple[Import, ...]
-    words: tuple[str, ...]
+    words: Words
     has_errors: bool
 
 
@@ -88,7 +87,7 @@ def _never() -> bool:
 def extract(source: bytes, language: Language | None, give_up: Callable[[], bool] = _never) -> FileSymbols:
     """What the file holds. Without a language, without its grammar, or once `give_up` says so, that is words only."""
     text, data = _decoded(source)
-    words = _words(text)
+    words = words_of(data)
     tree = parse_unless(give_up, language.name, data) if language is not None else None
     if language is None or tree is None:
         return FileSymbols("", (), (), words, False)
@@ -127,10 +126,6 @@ def _decoded(source: bytes) -> tuple[str, bytes]:
         source = text.encode()
     shown = masked(text)
     return (text, source) if shown is text else (shown, shown.encode())
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple((_ASCII_WORD if text.isascii() else _WORD).findall(text))
 
 
 def _code_points(data: bytes, offsets: Iterable[int]) -> _At:

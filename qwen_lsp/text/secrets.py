@@ -40,6 +40,9 @@ TOKENS: tuple[tuple[str, str], ...] = (
 )
 _TOKEN = re.compile(b"(?<![A-Za-z0-9])(?:" + b"|".join(pattern.encode() for _, pattern in TOKENS) + b")")
 
+# A token that begins before a run of them does so before one of these.
+_JOINTS = (b".", b"=")
+
 # Every token has so many of these in a row: only there is looked closer, which is what makes this quick.
 _RUN = b"\1" * 16
 _IN_RUN = bytes(chr(code).isascii() and (chr(code).isalnum() or chr(code) in "_-") for code in range(256))
@@ -74,6 +77,7 @@ _PASSWORD = re.compile(
 )
 _PLACEHOLDER = re.compile(rb"\$?\{.*|<.*>|%[\w(].*|\$\w+|[xX*.#-]+|your.*|.*change.?me.*|.*example.*", re.IGNORECASE)
 _STARS = re.compile(r"\*{3,}")
+_DIGIT = re.compile(rb"[0-9]")
 _LINE_END = re.compile("[\r\n]")
 _URL_PASSWORD = re.compile(rb"://[^\s/:@\"'`<>]{0,64}:(?P<value>[^\s/@\"'`<>${}]{3,})@")
 
@@ -175,21 +179,22 @@ def _words(data: bytes, start: int, end: int) -> _Spans:
 def _runs(data: bytes) -> _Spans:
     """Tokens that say what they are, and values like chance behind a name that tells."""
     classes = data.translate(_IN_RUN)
+    plain: set[bytes] = set()  # long names stand in a file again and again
     at = classes.find(_RUN)
     while at >= 0:
         end = classes.find(b"\0", at)
         end = len(data) if end < 0 else end
-        # A few begin before a dot: `SG.`, `ya29.`; and where a token goes on behind one, so does the span.
-        if found := _TOKEN.search(data, max(0, at - 8), end):
-            rest = _REST.match(data, found.end())
-            yield found.start(), rest.end() if rest is not None else found.end()
-        if _has_digits(data, at, end):
-            yield from _named(data, at)
+        run = data[at:end]
+        start = max(0, at - 8)
+        if run not in plain or data[at - 1 : at] in _JOINTS:
+            if found := _TOKEN.search(data, start, end):
+                rest = _REST.match(data, found.end())  # where it goes on behind a dot, so does the span
+                yield found.start(), rest.end() if rest is not None else found.end()
+            if _DIGIT.search(run):
+                yield from _named(data, at)
+            elif not found:
+                plain.add(run)
         at = classes.find(_RUN, end)
-
-
-def _has_digits(data: bytes, start: int, end: int) -> bool:
-    return any(48 <= code <= 57 for code in data[start:end])
 
 
 def _named(data: bytes, at: int) -> _Spans:

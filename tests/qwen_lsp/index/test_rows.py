@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.rows import (
     DEFINES,
     IMPORTS,
-    MAX_NAME_CHARS,
     content_key,
     count_of,
     outline_of,
@@ -21,11 +19,11 @@ from qwen_lsp.index.rows import (
     tokenizer,
     unpack_outline,
     unpack_words,
-    words_of,
 )
-from qwen_lsp.index.symbols import Definition, FileSymbols, Import, extract
+from qwen_lsp.index.symbols import Definition, FileSymbols, Import
+from qwen_lsp.index.words import MAX_WORD_CHARS
 
-names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=MAX_NAME_CHARS)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=MAX_WORD_CHARS)
 offsets = st.integers(0, 1 << 24)
 definitions = st.builds(
     Definition,
@@ -40,7 +38,7 @@ definitions = st.builds(
     st.none() | offsets,
 )
 imports = st.builds(Import, names, st.lists(names, max_size=3).map(tuple), offsets)
-words = st.lists(st.from_regex(r"[^\W\d]\w{0,20}", fullmatch=True), max_size=20).map(tuple)
+words = st.dictionaries(st.from_regex(r"[^\W\d]\w{0,20}", fullmatch=True), st.integers(1, 1 << 20), max_size=20)
 files = st.builds(
     FileSymbols,
     st.just("python"),
@@ -64,8 +62,8 @@ def test_there_and_back(symbols: FileSymbols) -> None:
     packed = pack(symbols)
     outline, counts = unpack_outline(packed.outline), unpack_words(packed.words)
     assert outline == outline_of(symbols)
-    assert counts == words_of(symbols)
-    assert all(count_of(packed.words, word) == symbols.words.count(word) for word in (*symbols.words, "no such"))
+    assert counts == symbols.words
+    assert all(count_of(packed.words, word) == symbols.words.get(word, 0) for word in (*symbols.words, "no such"))
     assert packed.terms == terms(outline, counts)  # what put it in can take it out
     assert packed.n_definitions == len(symbols.definitions)
 
@@ -90,11 +88,6 @@ def test_found_by_its_names_and_by_no_other(table: sqlite3.Connection, symbols: 
     finally:
         table.execute("INSERT INTO term(term, rowid, names) VALUES('delete', 1, ?)", (pack(symbols).terms,))
     assert not any(found(name) for name in symbols.words)
-
-
-def test_data_that_looks_like_a_word_is_left_out() -> None:
-    symbols = extract(b"x = '" + b"a" * (MAX_NAME_CHARS + 1) + b"'\n", language_of("a.py"))
-    assert words_of(symbols) == {"x": 1}
 
 
 def test_the_key_tells_bytes_and_language_apart() -> None:

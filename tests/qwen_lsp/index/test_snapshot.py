@@ -150,7 +150,7 @@ def test_answers_as_a_search_through_all_files_would(
                 for number, each in enumerate(now[path].definitions)
                 if each.name == word
             ]
-            counts = {path: each.words.count(word) for path, each in now.items() if word in each.words}
+            counts = {path: each.words[word] for path, each in now.items() if word in each.words}
             assert {each.path: each.count for each in found.references_of(word)} == counts
         for module in ("a.b", "total"):
             expected_paths = [path for path in sorted(now) if module in {each.module for each in now[path].imports}]

@@ -112,7 +112,7 @@ def test_contents_without_a_file_are_dropped_and_not_found(tmp_path: Path) -> No
 def test_no_more_room_than_allowed(tmp_path: Path) -> None:
     store = Store(tmp_path / "s", max_bytes=500_000)
     root = store.root_id(tmp_path)
-    rows = [row("a.py", b"".join(b"def f%d_%d(): pass\n" % (turn, at) for at in range(1500))) for turn in range(12)]
+    rows = [row("a.py", b"".join(b"def f%d_%d(): pass\n" % (turn, at) for at in range(1500))) for turn in range(24)]
     for each in rows:
         store.apply(root, [each])  # each in place of the one before: there is room for that
     assert store.n_bytes() <= 500_000

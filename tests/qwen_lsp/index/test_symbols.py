@@ -85,11 +85,11 @@ def test_no_source_without_a_row() -> None:
 
 def test_a_file_without_grammar_is_words() -> None:
     source = "die Größe = 3 # 数量 x_1".encode()
-    assert extract(source, None) == FileSymbols("", (), (), ("die", "Größe", "数量", "x_1"), False)
+    assert extract(source, None) == FileSymbols("", (), (), {"die": 1, "Größe": 1, "数量": 1, "x_1": 1}, False)
 
 
 def test_words_are_counted_where_they_stand() -> None:
-    assert extract(b"a = a + 'a' # a\n", row("python")).words == ("a", "a", "a", "a")
+    assert extract(b"a = a + 'a' # a\n", row("python")).words == {"a": 4}
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
@@ -195,12 +195,12 @@ def test_deep_nesting(language: Language) -> None:
 def test_heaps_of_loose_tokens_are_not_searched() -> None:
     """A query takes quadratic time over them: 100 kB of brackets were 7 s of CPU."""
     found = extract(b"a = 1\n" + b"(" * (2 * LOOSE_TOKENS), row("python"))
-    assert found.definitions == () and found.has_errors and found.words == ("a",)
+    assert found.definitions == () and found.has_errors and found.words == {"a": 1}
 
 
-@pytest.mark.parametrize("allowed", [0, 3, 20])
+@pytest.mark.parametrize("allowed", [0, 1, 3])
 def test_parsing_can_be_given_up(allowed: int) -> None:
-    """Words in a file that says it is Lua take quadratic time: 40 kB of them 2.5 s."""
+    """It is asked every few steps; in a language where parsing is quick here, so that the test is."""
     asked = 0
 
     def give_up() -> bool:
@@ -208,7 +208,7 @@ def test_parsing_can_be_given_up(allowed: int) -> None:
         asked += 1
         return asked > allowed
 
-    assert extract(b"a " * 5_000, row("lua"), give_up) == FileSymbols("", (), (), ("a",) * 5_000, False)
+    assert extract(b"a\n" * 50_000, row("python"), give_up) == FileSymbols("", (), (), {"a": 50_000}, False)
     assert asked == allowed + 1
 
 
