@@ -54,7 +54,7 @@ def fetch(run: Fetching, aim: Target) -> Ready | None:
     revision = wanted.revision or coming.commit()
     if wanted.revision is not None and place.is_whole(found := place.place_of(run.models, wanted, wanted.revision)):
         run.say(f"{found} is there already")
-        return ready(aim, found, run.report)
+        return ready(aim, found)
     hub = run.hub_url.removeprefix("https://")
     if not run.ask(f"fetch {wanted.repository} ({revision or 'its newest revision'}) from {hub} into {run.models}?"):
         return None
@@ -70,7 +70,7 @@ def fetch(run: Fetching, aim: Target) -> Ready | None:
             _bring(run, aim, source, listing, folder)
     finally:
         lock.release()
-    return ready(aim, folder, run.report)
+    return ready(aim, folder)
 
 
 def _listing(source: Lister, wanted: Wanted, begun: str | None, run: Fetching) -> Listing:
@@ -102,11 +102,13 @@ def _bring(run: Fetching, aim: Target, source: Source, listing: Listing, folder:
     bar = run.bar(total)
     for file in files:
         download(source, listing, file, coming.folder, bar, run.pause)
-    plan(aim, coming.folder, run.report)  # the files are checked before they get their place
+    plan(aim, coming.folder)  # the files are checked before they get their place
     shutil.rmtree(folder, ignore_errors=True)  # a broken one; whoever has its files open keeps them
     coming.finish(folder, place.record(aim.wanted, listing, files, run.hub_url))
     for old in place.others(run.models, aim.wanted, folder):
         run.say(f"{old} is another revision of it: setup uses it no more, remove it to free {place.gigabytes(old)}")
+    for begun in place.begun(run.models):
+        run.say(f"{begun} holds {place.gigabytes(begun)} of another download that was broken off")
 
 
 def _check_fits(report: Report, aim: Target, files: tuple[Remote, ...]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m inference setup` and `check`: this terminal, the real hub, exit codes.
+"""`python -m inference setup`: this terminal, the real hub, exit codes.
 
 What is for people goes to stderr; what `qwen-lsp setup` reads, to stdout.
 """

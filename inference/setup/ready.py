@@ -42,8 +42,9 @@ class Ready:
         return asdict(self)
 
 
-def ready(aim: Target, folder: Path, report: Report) -> Ready:
-    found, path = plan(aim, folder, report)
+def ready(aim: Target, folder: Path) -> Ready:
+    """Raises FetchFailed where it can not be used here."""
+    found, path = plan(aim, folder)
     model = aim.model
     found_ids = control_ids(path, aim.wanted.engine, model.tokens if model is not None else USUAL_TOKENS)
     return Ready(
@@ -76,7 +77,7 @@ def _odd(known: Mapping[str, int], found: Mapping[str, int]) -> Iterator[str]:
             yield f"{name} is token {found[name]}, and {token} in the catalogue"
 
 
-def plan(aim: Target, folder: Path, report: Report) -> tuple[MemoryPlan, Path]:
+def plan(aim: Target, folder: Path) -> tuple[MemoryPlan, Path]:
     """By the files' own headers, and the path that settings name. Raises FetchFailed."""
     engine: EngineName = "mlx" if aim.wanted.engine == "mlx" else "llama"
     path = folder
@@ -102,10 +103,9 @@ def offline(path: Path, wishes: Wishes, catalogue: Catalogue, report: Report) ->
     if not path.exists():
         raise FetchFailed(f"{path} is not there", "name a folder of safetensors or a .gguf file")
     path = path.absolute()
-    is_gguf = path.suffix == ".gguf" or (path.is_dir() and not (path / "config.json").is_file())
-    engine = wishes.engine or ("llama" if is_gguf else "mlx" if report.default_engine == "mlx" else "")
-    if not engine:
-        engine = "llama" if path.is_dir() and any(path.glob("*.gguf")) else "mlx"
+    is_folder = (path / "config.json").is_file()
+    prefers_mlx = report.default_engine == "mlx" or not any(path.glob("*.gguf"))
+    engine = wishes.engine or ("mlx" if is_folder and prefers_mlx else "llama")
     found = catalogue.find(wishes.model) if wishes.model is not None else None
     if wishes.model is not None and (found is None or found[1] is None):
         raise FetchFailed(f"the catalogue has no {wishes.model!r}", "with --offline, MODEL/VARIANT says what it is")
@@ -115,7 +115,7 @@ def offline(path: Path, wishes: Wishes, catalogue: Catalogue, report: Report) ->
     for problem in place.problems(path if path.is_dir() else path.parent, sums=True):
         raise FetchFailed(problem, "fetch it again: qwen-lsp setup")
     wanted = Wanted("", None, engine, None, path.name, variant)
-    return ready(Target(wanted, model, wishes.n_ctx), path, report)
+    return ready(Target(wanted, model, wishes.n_ctx), path)
 
 
 def _check_sum(path: Path, name: str, sha256: str | None) -> None:

@@ -149,6 +149,14 @@ def test_another_revision_is_told_and_kept(hub: FakeHub, tmp_path: Path) -> None
     assert run.said[-1].startswith(f"{tmp_path / FOLDER} is another revision") and (tmp_path / FOLDER).is_dir()
 
 
+def test_what_was_broken_off_is_told(hub: FakeHub, tmp_path: Path) -> None:
+    hub.faults = [Fault("model.safetensors", "status", None, 404)]
+    assert "has no" in refused(Run(), hub, tmp_path, Wishes(REPOSITORY, "mlx"))
+    run = Run()
+    assert run(hub, tmp_path, MINE) is not None
+    assert run.said[-1].startswith(f"{tmp_path / '.incoming' / 'some--embedded-mlx'} holds 0.00 GB of another download")
+
+
 def test_a_revision_that_is_gone(hub: FakeHub, tmp_path: Path) -> None:
     known = catalogue_of(hub, revision="e" * 40, files=(File("model.gguf", None, None),))
     with pytest.raises(FetchFailed, match=f"no revision {'e' * 40}"):

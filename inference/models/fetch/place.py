@@ -71,6 +71,11 @@ def others(models: Path, wanted: Wanted, folder: Path) -> list[Path]:
     return sorted(each for each in models.glob(f"{wanted.name}@*") if each != folder)
 
 
+def begun(models: Path) -> list[Path]:
+    """Downloads that were broken off; the same wish goes on with them."""
+    return sorted((models / ".incoming").glob("*"))
+
+
 def gigabytes(folder: Path) -> str:
     """For people."""
     return f"{sum(path.stat().st_size for path in folder.iterdir()) / 1e9:.2f} GB"
