@@ -109,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--apply", action="store_true", help="write the files, unless checks find something new")
     how.add_argument("--diff", action="store_true", help="only print (default)")
     refactor.add_argument(
+        "--report", action="store_true", help="print a report in Markdown instead of the bare difference"
+    )
+    refactor.add_argument(
         "--check", action="append", default=[], metavar="CMD", help="run this on a copy, in a folder that you trust"
     )
     evaluate = commands.add_parser("eval", help="how good are suggestions on this repository's own code?")

@@ -1,12 +1,14 @@
 """`qwen-lsp refactor`: what an editor has, from a shell. Prints a diff, and writes only when told to.
 
-Exit codes: 0 done and nothing found by checks, 1 it could not or checks found something, 2 wrong usage.
+Exit codes: 0 done and nothing found by checks, 1 it could not or checks found something, 2 wrong usage. stdout has the
+diff as `git apply` takes it, or the report; what is told on the way goes to stderr.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import signal
 import sqlite3
 import stat
 import sys
@@ -20,9 +22,9 @@ from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import NotDone, QwenError, StaleDocument
 from qwen_lsp.features.fill import Nothing
 from qwen_lsp.features.refactor.indexed import indexed
-from qwen_lsp.features.refactor.report import diff
+from qwen_lsp.features.refactor.report import diff, report
 from qwen_lsp.features.refactor.run import refactor
-from qwen_lsp.features.refactor.values import Asked, FileChange, Plan, Refactored
+from qwen_lsp.features.refactor.values import MAX_INSTRUCTION_CHARS, Asked, FileChange, Plan, Refactored
 from qwen_lsp.features.refactor.workspace import BOM, Refused, Workspace
 from qwen_lsp.index.database import index_folder, store_folder
 from qwen_lsp.index.repository import repository_top
@@ -36,6 +38,10 @@ def run(options: argparse.Namespace) -> int:
     egress.guard()
     here = Path.cwd()
     root = repository_top(here) or here
+    wrong = _wrong(options, root)
+    if wrong:
+        _tell(wrong)
+        return 2
     settings, problems = settings_file.parse((), [root / settings_file.FILE_NAME], settings_file.user_file())
     for problem in problems:
         _tell(problem)
@@ -45,12 +51,28 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, sqlite3.Error) as error:
         _tell(str(error))
         return 1
+    except KeyboardInterrupt:
+        _tell("stopped; nothing was changed")
+        return 1
     if isinstance(found, Nothing):
         _tell(found.reason)
         if options.json:
             print(json.dumps({"done": False, "reason": found.reason}))
         return 1
     return _shown(options, place, found)
+
+
+def _wrong(options: argparse.Namespace, root: Path) -> str:
+    """What is wrong with the usage, before anything is started; or ""."""
+    if not options.instruction.strip():
+        return "the instruction is empty: say what shall change"
+    if len(options.instruction) > MAX_INSTRUCTION_CHARS:
+        return f"the instruction is longer than {MAX_INSTRUCTION_CHARS:,} characters"
+    if not all(command.strip() for command in options.check):
+        return "--check needs a command"
+    top = os.path.realpath(root)
+    outside = [path for path in options.path if not Path(os.path.realpath(path)).is_relative_to(top)]
+    return f"--path {outside[0]} lies outside of {root}" if outside else ""
 
 
 async def _made(options: argparse.Namespace, place: Workspace, settings: Settings) -> Refactored | Nothing:
@@ -86,6 +108,7 @@ def _planned(files: Sequence[str], folders: Sequence[str]) -> Plan | None:
 
 
 def _shown(options: argparse.Namespace, place: Workspace, found: Refactored) -> int:
+    diffs = [diff(_marked(place, change)) for change in found.changes]
     reason = ""
     if options.apply and not found.findings:
         try:
@@ -95,13 +118,14 @@ def _shown(options: argparse.Namespace, place: Workspace, found: Refactored) -> 
     elif options.apply:
         reason = "not applied: checks found something new"
     applied = options.apply and not reason
-    diffs = [diff(change) for change in found.changes]
+    markdown = report(options.instruction.strip(), found)
     if options.json:
         told = {"passed": found.passed, "findings": found.findings, "unchecked": found.unchecked, "risks": found.risks}
         cost = {"rounds": found.n_rounds, "usage": asdict(found.usage)}
-        print(json.dumps({"done": True, "applied": applied, "reason": reason, "diffs": diffs} | told | cost))
+        shown = {"diffs": diffs, "report": markdown}
+        print(json.dumps({"done": True, "applied": applied, "reason": reason} | shown | told | cost))
     else:
-        print("\n".join(diffs))
+        print(markdown if options.report else "".join(diffs), end="")
         for line in (*(f"passed: {each}" for each in found.passed), *(f"found: {each}" for each in found.findings)):
             _tell(line)
         if found.unchecked:
@@ -111,9 +135,19 @@ def _shown(options: argparse.Namespace, place: Workspace, found: Refactored) -> 
     return 1 if reason or found.findings else 0
 
 
+def _marked(place: Workspace, change: FileChange) -> FileChange:
+    """With the byte order mark that the file begins with, which is no part of its text to us."""
+    source = place.source(change.old_path) if change.before is not None else None
+    if source is None or isinstance(source, Refused) or not source.has_bom:
+        return change
+    after = change.after if change.after is None else BOM + change.after
+    return replace(change, before=BOM + (change.before or ""), after=after)
+
+
 def apply(place: Workspace, found: Refactored) -> None:
     """Write it all: every text beside its place first, then each is put there. Raises before the first."""
     written: list[tuple[Path, Path]] = []
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # all or nothing; it takes a moment
     try:
         for change in found.changes:
             _check_unchanged(place, found, change)
@@ -127,6 +161,7 @@ def apply(place: Workspace, found: Refactored) -> None:
     finally:
         for part, _ in written:
             part.unlink(missing_ok=True)
+        signal.signal(signal.SIGINT, before)
 
 
 def _check_unchanged(place: Workspace, found: Refactored, change: FileChange) -> None:

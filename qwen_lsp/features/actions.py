@@ -36,6 +36,7 @@ class Action:
     across: bool = False  # in which other files may change
     cut: tuple[int, int] | None = None  # the comment that asked
     explains: bool = False  # words come of it, no edit
+    problem: int | None = None  # which of the problems it fixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ def _wished(document: Document, wish: Wish, disabled: str | None) -> Action:
     name = f"{wish.what}:{document.version}:{wish.start}:{wish.end}"
     asked = wish.instruction, wish.across, wish.cut
     place = document.uri, document.version, wish.start, wish.end
-    return Action(wish.kind, wish.title, name, *place, disabled, *asked, explains=not wish.instruction)
+    return Action(
+        wish.kind, wish.title, name, *place, disabled, *asked, explains=not wish.instruction, problem=wish.problem
+    )
 
 
 async def carry_out(snapshot: Snapshot, action: Action, engine: Engine) -> Done | Nothing:

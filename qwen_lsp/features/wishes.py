@@ -31,7 +31,7 @@ class Problem:
 class Wish:
     """`instruction` about `start` to `end`; without one the place is explained, and nothing changes.
 
-    across: other files may change, too. cut: the comment that asked.
+    across: other files may change, too. cut: the comment that asked. problem: which of them is to be fixed.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Wish:
     end: int
     across: bool = False
     cut: tuple[int, int] | None = None
+    problem: int | None = None
 
 
 def wishes(document: Document, start: int, end: int, problems: Sequence[Problem] = ()) -> tuple[Wish, ...]:
@@ -67,7 +68,8 @@ def wishes(document: Document, start: int, end: int, problems: Sequence[Problem]
 def _fix(problem: Problem, number: int) -> Wish:
     message = " ".join(problem.message.split())[:MAX_MESSAGE_CHARS]
     told = f"Fix this diagnostic, which a tool reports at the selected place: {message}"
-    return Wish("quickfix", f"Qwen: fix “{short(message)}”", f"fix{number}", told, problem.start, problem.end)
+    title, place = f"Qwen: fix “{short(message)}”", (problem.start, problem.end)
+    return Wish("quickfix", title, f"fix{number}", told, *place, problem=number)
 
 
 def _of_selection(start: int, end: int) -> Iterator[Wish]:

@@ -4,7 +4,7 @@ Positions are in the negotiated encoding only here and on the wire.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pygls.uris import to_fs_path
 
 from qwen_lsp.errors import BadPosition, EditConflict, NotDone, StaleDocument, UnknownDocument
 from qwen_lsp.features.actions import Action
+from qwen_lsp.features.refactor.values import MAX_INSTRUCTION_CHARS
 from qwen_lsp.features.wishes import Problem
 from qwen_lsp.lsp.capabilities import ACCEPTED, APPLY_ACTION, EXPLAIN, Client
 from qwen_lsp.text.document import Change, Document
@@ -22,7 +23,6 @@ from qwen_lsp.text.fences import fenced
 from qwen_lsp.text.lines import Encoding
 
 LABEL_CHARS = 60  # what fits in a completion menu
-MAX_INSTRUCTION_CHARS = 4_000
 ANNOTATION = "qwen"  # the one that all edits of an answer carry
 _WORD_BEFORE = re.compile(r"\w*\Z")
 
@@ -128,8 +128,13 @@ def _shown(text: str, language_id: str, client: Client) -> t.MarkupContent | str
     return text
 
 
-def code_action(action: Action, client: Client, document: Document) -> t.CodeAction | t.Command:
-    """An action to resolve later, or one that runs our command, or the bare command."""
+def code_action(
+    action: Action, client: Client, document: Document, diagnostics: Sequence[t.Diagnostic] = ()
+) -> t.CodeAction | t.Command:
+    """An action to resolve later, or one that runs our command, or the bare command.
+
+    `diagnostics`: all of the request; a quick fix names its own, so that editors show it beside that.
+    """
     run = t.Command(title=action.title, command=APPLY_ACTION, arguments=[action_data(action)])
     if action.explains:
         (line, column), (last, end) = (
@@ -144,6 +149,7 @@ def code_action(action: Action, client: Client, document: Document) -> t.CodeAct
     return t.CodeAction(
         title=action.title,
         kind=action.kind,
+        diagnostics=[diagnostics[action.problem]] if action.problem is not None and diagnostics else None,
         disabled=t.CodeActionDisabled(action.disabled) if action.disabled is not None else None,
         data=action_data(action) if resolves else None,
         command=None if resolves or action.disabled is not None else run,

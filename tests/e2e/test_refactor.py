@@ -4,6 +4,7 @@ The answers are scripted: they prove the machinery and say nothing of a model.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,43 @@ def test_only_what_was_named_may_change(project: Path) -> None:
     run(project, "refactor", "rename Cart.total to price", "--path", "cart.py", "--apply", code=0)
     assert holds(project) == {**FILES, "cart.py": AFTER["cart.py"]}
     run(project, "refactor", "x", "--path", "none.py", code=2)
+
+
+def test_what_is_printed_is_what_git_applies(project: Path) -> None:
+    command = [sys.executable, "-P", "-m", "qwen_lsp", "refactor", "rename Cart.total to price"]
+    printed = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, check=True, timeout=120).stdout
+    subprocess.run(["git", "apply", "-"], cwd=project, input=printed, check=True, timeout=30)
+    assert holds(project) == AFTER
+
+
+def test_a_report_for_people_and_what_a_stranger_does_wrong(project: Path, tmp_path: Path) -> None:
+    told = run(project, "refactor", "rename Cart.total to price", "--report", code=0)
+    assert told.stdout.startswith("# rename Cart.total to price\n") and "- left alone: the tests" in told.stdout
+    for wrong, said in (
+        (["  "], "the instruction is empty"),
+        (["x" * 5_000], "longer than 4,000"),
+        (["x", "--check", " "], "--check needs a command"),
+        (["x", "--path", str(tmp_path)], "lies outside of"),
+        (["x", "--path", "none.py"], "there is no none.py"),
+        (["x", "--apply", "--diff"], "not allowed"),
+    ):
+        assert said in run(project, "refactor", *wrong, code=2).stderr
+    (project / "bytes.py").write_bytes(b"x = 1\0")
+    assert "binary" in run(project, "refactor", "x", "--path", "bytes.py", code=1).stderr
+    assert holds(project).keys() == FILES.keys() | {"bytes.py"}
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing(project: Path, daemons: Daemons) -> None:
+    """While the project's own check hangs, which is when a person loses patience."""
+    run(project, "trust", code=0)
+    command = [sys.executable, "-P", "-m", "qwen_lsp", "refactor", "rename Cart.total to price", "--apply"]
+    command += ["--check", "test -e begun && sleep 600; touch begun"]
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "checking: test -e" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "") and "stopped; nothing was changed" in err and "Traceback" not in err
+    assert holds(project) == FILES
+    assert list((daemons.home / "cache" / "verify").glob("copy-*")) == []

@@ -19,24 +19,42 @@ def report(title: str, done: Refactored) -> str:
     rounds = "once" if done.n_rounds == 1 else f"in {done.n_rounds} rounds"
     lines += [f"- written {rounds}, {done.usage.completion_tokens:,} tokens", ""]
     for change in done.changes:
-        lines += [f"## {change.path}", "", fenced(diff(change), "diff"), ""]
+        lines += [f"## {change.path}", "", fenced(_shortened(diff(change)), "diff"), ""]
     return "\n".join(lines)
 
 
 def diff(change: FileChange) -> str:
-    """One file's hunks, as `patch` takes them."""
-    old, new = (_lines(text) for text in (change.before, change.after))
-    names = [
-        f"{side}/{path}" if text is not None else "/dev/null"
-        for side, path, text in (("a", change.old_path, change.before), ("b", change.path, change.after))
-    ]
-    rows = list(unified_diff(old, new, names[0], names[1], lineterm=""))
+    """One file's change as git writes it, and as `git apply` takes it: with renames, line ends, and a missing last one.
+
+    Empty where nothing is different.
+    """
+    head = [f"diff --git a/{change.old_path} b/{change.path}"]
+    if change.before is None:
+        head.append("new file mode 100644")
+    elif change.after is None:
+        head.append("deleted file mode 100644")
+    elif change.old_path != change.path:
+        head += [f"rename from {change.old_path}", f"rename to {change.path}"]
+    old = f"a/{change.old_path}" if change.before is not None else "/dev/null"
+    new = f"b/{change.path}" if change.after is not None else "/dev/null"
+    rows = unified_diff(_lines(change.before), _lines(change.after), old, new)
+    hunks = [row if row.endswith("\n") else f"{row}\n{_NO_END}\n" for row in rows]
+    return "\n".join(head) + "\n" + "".join(hunks) if hunks or len(head) > 1 else ""
+
+
+_NO_END = "\\ No newline at end of file"
+
+
+def _shortened(text: str) -> str:
+    rows = text.rstrip("\n").split("\n")
     cut = [f"… {len(rows) - MAX_DIFF_LINES} more lines"] if len(rows) > MAX_DIFF_LINES else []
-    return "\n".join([*rows[:MAX_DIFF_LINES], *cut])
+    return "\n".join(row.rstrip("\r") for row in (*rows[:MAX_DIFF_LINES], *cut))
 
 
 def _lines(text: str | None) -> list[str]:
-    return (text or "").replace("\r\n", "\n").split("\n") if text else []
+    """With their ends; a lone CR ends none, as git has it."""
+    rows = (text or "").split("\n")
+    return [f"{row}\n" for row in rows[:-1]] + ([rows[-1]] if rows[-1] else [])
 
 
 def _headline(change: FileChange) -> str:

@@ -33,6 +33,7 @@ from qwen_lsp.text.edits import Create, EditSet, FileEdit, Rename
 
 RULE_ROUNDS = 1  # a broken rule is told once, then shown
 MOST_TOLD = 5  # violations and findings in one reason
+NO_FILE = "the model names no file that should change: say which symbol or file you mean"
 
 
 async def refactor(
@@ -47,7 +48,9 @@ async def refactor(
     progress("looking for the files that change")
     plan, usage = await planned(asked, workspace, engine)
     if not plan.paths:
-        return Nothing(f"no file may change for that{': ' + plan.leaves if plan.leaves else ''}", usage)
+        return Nothing(f"no file may change for that: {plan.leaves}" if plan.leaves else NO_FILE, usage)
+    n_read = len(plan.paths) - len(plan.creates) - len(plan.renames)
+    progress(f"reading {n_read} file{'s' if n_read != 1 else ''}")
     sources = await asyncio.to_thread(_sources, plan, asked, workspace)
     if isinstance(sources, Refused):
         return Nothing(f"{sources.path}: {sources.reason}", usage)
@@ -182,6 +185,7 @@ async def _checked(
     state: _State, verify: Verify, engine: Engine, progress: Progress, n_ctx: int | None
 ) -> Verdict | str:
     """The last verdict; a reason where mending broke a rule. New findings go back to the files that they are in."""
+    progress("checking, round 1")
     verdict = await verify(new_texts(state.changes()))
     for number in range(state.asked.rounds):
         if verdict.reason or not verdict.new:
@@ -192,6 +196,7 @@ async def _checked(
         broken = () if failure else await _broken(state)
         if failure or broken:
             return failure or "; ".join(each.message for each in broken[:MOST_TOLD])
+        progress(f"checking, round {number + 2}")
         verdict = await verify(new_texts(state.changes()))
     return verdict
 

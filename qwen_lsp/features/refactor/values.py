@@ -8,6 +8,7 @@ from qwen_lsp.engine.client import Usage
 from qwen_lsp.text.edits import EditSet
 
 NO_USAGE = Usage(0, 0, 0, 0, 0.0)
+MAX_INSTRUCTION_CHARS = 4_000
 
 # Paths are below the workspace's root, with forward slashes.
 type Texts = Mapping[str, str | None]  # new texts by path; None: the file is gone

@@ -41,7 +41,7 @@ def code_action(session: Session, params: t.CodeActionParams) -> Sequence[t.Code
     problems = convert.problems(document, params.context.diagnostics, session.client.encoding)
     actions = session.features.offer(snapshot, uri, min(start, end), max(start, end), problems)
     return [
-        convert.code_action(action, session.client, document)
+        convert.code_action(action, session.client, document, params.context.diagnostics)
         for action in actions
         if convert.wanted(action.kind, params.context.only)
         and (action.disabled is None or (session.client.literals and session.client.disabled))

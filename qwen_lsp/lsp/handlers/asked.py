@@ -9,7 +9,8 @@ from lsprotocol import types as t
 from qwen_lsp import private
 from qwen_lsp.errors import BadPosition, QwenError, UnknownDocument
 from qwen_lsp.features import explain as feature
-from qwen_lsp.features.refactor.values import Asked
+from qwen_lsp.features.refactor.report import report
+from qwen_lsp.features.refactor.values import MAX_INSTRUCTION_CHARS, Asked
 from qwen_lsp.features.wishes import short
 from qwen_lsp.lsp import convert
 from qwen_lsp.lsp.refactoring import deliver, make, workspace_of
@@ -17,23 +18,31 @@ from qwen_lsp.lsp.session import Session
 from qwen_lsp.settings import user_file
 from qwen_lsp.text.document import Document
 
-REPORT = "explanation.md"
+EXPLANATION, REPORT = "explanation.md", "refactor.md"
 
 
 async def refactor(session: Session, arguments: Sequence[object]) -> dict[str, object]:
-    """[{instruction, uri, range?}]: what it says, across files; the answer has a report in Markdown."""
+    """[{instruction, uri, range?, dryRun?}]: what it says, across files; the answer has a report in Markdown.
+
+    A dry run changes nothing: the report is all of it.
+    """
     given = _table(arguments)
     instruction = given.get("instruction")
     if not isinstance(instruction, str) or not instruction.strip():
         raise BadPosition("the command needs an instruction")
-    if len(instruction) > convert.MAX_INSTRUCTION_CHARS:
-        raise BadPosition(f"the instruction is longer than {convert.MAX_INSTRUCTION_CHARS:,} characters")
+    if len(instruction) > MAX_INSTRUCTION_CHARS:
+        raise BadPosition(f"the instruction is longer than {MAX_INSTRUCTION_CHARS:,} characters")
     document = _document(session, given)
     start, end = _range(session, document, given)
     place = await workspace_of(session, document)
     path = place.path_of(document)
     title = f"Qwen: {short(' '.join(instruction.split()))}"
-    return await deliver(session, await make(session, title, Asked(instruction, path, start, end), place))
+    made = await make(session, title, Asked(instruction, path, start, end), place)
+    if given.get("dryRun") is not True:
+        return await deliver(session, made)
+    markdown = report(title, made.done)
+    await _shown(session, markdown, REPORT)
+    return {"applied": False, "reason": "a dry run changes nothing", "markdown": markdown}
 
 
 async def explain(session: Session, arguments: Sequence[object]) -> dict[str, object]:
@@ -47,15 +56,20 @@ async def explain(session: Session, arguments: Sequence[object]) -> dict[str, ob
         session.status.nothing("explain", document.uri, error.message)
         session.editor.show("warning", f"explain: {error.message}")
         raise
-    if not session.client.takes_markdown and session.client.opens_files:
-        file = await asyncio.to_thread(_written, markdown)
-        await session.editor.open_file(file.as_uri())
+    await _shown(session, markdown, EXPLANATION)
     return {"markdown": markdown}
 
 
-def _written(markdown: str) -> Path:
-    """A file of the user's own, mode 0600, beside the settings; there is one, and it is replaced."""
-    file = user_file().with_name(REPORT)
+async def _shown(session: Session, markdown: str, name: str) -> None:
+    """Opened as a file by editors that drop a command's result."""
+    if not session.client.takes_markdown and session.client.opens_files:
+        file = await asyncio.to_thread(_written, markdown, name)
+        await session.editor.open_file(file.as_uri())
+
+
+def _written(markdown: str, name: str) -> Path:
+    """A file of the user's own, mode 0600, beside the settings; there is one of the name, and it is replaced."""
+    file = user_file().with_name(name)
     file.parent.mkdir(parents=True, exist_ok=True)
     private.write(file, markdown)
     return file

@@ -66,3 +66,14 @@ def test_changes() -> None:
     spot = t.Range(t.Position(1, 2), t.Position(3, 4))
     assert convert.change(t.TextDocumentContentChangePartial(spot, "x")) == Change("x", (1, 2), (3, 4))
     assert convert.change(t.TextDocumentContentChangeWholeDocument("x")) == Change("x")
+
+
+def test_a_quick_fix_names_the_diagnostic_that_it_fixes() -> None:
+    document = TWO.snapshot.documents[A]
+    where = t.Range(t.Position(0, 0), t.Position(0, 1))
+    both = [t.Diagnostic(where, "one"), t.Diagnostic(where, "two")]
+    client = Client("utf-16", literals=True, resolves=True)
+    for problem, named in ((1, [both[1]]), (None, None)):
+        action = Action("quickfix", "Fix", "fix1:1:0:1", A, 1, 0, 1, None, "Fix it.", problem=problem)
+        found = convert.code_action(action, client, document, both)
+        assert isinstance(found, t.CodeAction) and found.diagnostics == named and found.is_preferred is None

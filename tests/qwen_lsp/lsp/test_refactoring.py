@@ -127,6 +127,19 @@ async def test_each_editor_gets_it_as_it_takes_it(root: Path, name: str) -> None
         assert asked == [] and all(each["annotationId"] == "qwen" for each in parts[0]["edits"])
 
 
+@pytest.mark.parametrize(("name", "opens"), [("vscode_1.139.1", True), ("helix_25.07.1", True), ("nvim_0.11.4", True)])
+async def test_a_dry_run_reports_and_changes_nothing(root: Path, name: str, opens: bool) -> None:
+    window = Window(root, lambda method, _: {"success": True} if method == "window/showDocument" else None)
+    await window.begin(name)
+    arguments = [{"instruction": "rename total", "uri": window.cart, "dryRun": True}]
+    done = await window.wire.ask("workspace/executeCommand", {"command": "qwen.refactor", "arguments": arguments})
+    assert (done["applied"], done["reason"]) == (False, "a dry run changes nothing")
+    assert "creates notes.py" in done["markdown"] and window.said("workspace/applyEdit") == []
+    (shown,) = window.said("window/showDocument")
+    assert shown["uri"].endswith("/refactor.md")
+    assert (root / "cart.py").read_text() == CART and not (root / "notes.py").exists()
+
+
 async def test_a_person_can_refuse(root: Path) -> None:
     window = Window(root, lambda method, params: {"title": "Cancel"})
     await window.begin("helix_25.07.1")
