@@ -71,11 +71,18 @@ class _Found:
         return self.base + len(self.data[:n_bytes].decode())
 
 
+def _place(text: str, start: int, end: int) -> tuple[int, int]:
+    """A cursor behind the last character of a line belongs to it: there it stands after a line was typed."""
+    behind = text[start : start + 1] in ("", "\r", "\n") and text[start - 1 : start].strip()
+    return (start - 1, start - 1) if behind and not text[start:end].strip() else (start, end)
+
+
 def _function(language_id: str, text: str, start: int, end: int) -> _Found | None:
     """Parses what stands around the place only: editors ask at each move of the cursor."""
     language = language_named(language_id)
     if language is None or not language.functions or len(text) > SCAN_CHARS:
         return None
+    start, end = _place(text, start, end)
     part = region(language_id, text, start, end)
     base = part.start + len(part.indent)
     data = encode(text[base : part.end])

@@ -41,6 +41,9 @@ async def check_action(text: str, *, model_says: str, becomes: str, **options: s
     ("language", "text", "name"),
     [
         ("python", "def add(a, b):\n    pa$0ss\n", "add"),
+        ("python", "def add(a, b):\n    pass$0\n", "add"),
+        ("python", "def add(a, b):\n    pass$0", "add"),
+        ("python", "def add(a, b):\n    pass$0\n$1", "add"),
         ("python", 'def add(a, b):\n    """Sum."""\n    ..$0.\n', "add"),
         ("python", "class A:\n    def f(self):$0\n        raise NotImplementedError('later')\n", "f"),
         ("javascript", "function f() {$0}\n", "f"),
