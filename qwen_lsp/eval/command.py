@@ -36,8 +36,8 @@ def main(options: argparse.Namespace) -> int:
     egress.guard()
     bar = Bar()
     try:
-        if options.refactors:
-            return refactoring.main(plan, options.refactors, bar, as_json=options.json)
+        if plan.holes == 0:
+            return refactoring.main(plan, bar, as_json=options.json)
         found = asyncio.run(_run(plan, bar))
     except (NotDone, EngineError) as error:
         bar.clear()
@@ -83,8 +83,10 @@ def _plan(options: argparse.Namespace) -> Plan:
     logs = {"on": (True,), "off": (False,), "both": (True, False)}[options.log]
     kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind in _names(options.kinds, KINDS))
     name = options.folder.resolve().name
-    if options.holes < 1 or not kinds:
-        raise ValueError("there must be a hole to ask")
+    if options.holes < 0 or options.refactors < 0 or options.keys < 0:
+        raise ValueError("less than nothing can not be asked")
+    if not kinds or (options.holes == 0 and options.refactors == 0):
+        raise ValueError("there must be a hole to ask, or a refactor")
     if not options.folder.is_dir():
         raise ValueError(f"{options.folder} is not a folder")
     return Plan(
@@ -97,9 +99,10 @@ def _plan(options: argparse.Namespace) -> Plan:
         seed=options.seed,
         released=_date(options.released),
         baseline=options.baseline,
-        keys=max(0, options.keys),
+        keys=options.keys,
         against=options.against,
         settings=settings,
+        refactors=options.refactors,
         tests=options.tests,
     )
 
@@ -141,6 +144,8 @@ def _lines(found: Found, plan: Plan, written: str | None) -> Iterator[str]:
         yield from (f"  {_line(row, 32)}" for row in rows)
     if found.typing is not None:
         yield _typing(found.typing)
+    if found.refactors is not None:
+        yield from refactoring.lines(found.refactors)
     if found.against is not None:
         yield f"against {found.against.name}, this run minus that one (95 %):"
         for each in found.against.rows:

@@ -21,7 +21,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--baseline", action="store_true", help="also ask what llama.vim sends, of llama-server where it is installed"
     )
     parser.add_argument("--kinds", default=",".join(KINDS), metavar="A,B", help=f"of {', '.join(KINDS)}")
-    parser.add_argument("--holes", type=int, default=40, metavar="N", help="of each kind (default: 40)")
+    parser.add_argument(
+        "--holes", type=int, default=40, metavar="N", help="of each kind (default: 40); 0: only refactors"
+    )
     parser.add_argument("--since", default="", metavar="DATE", help="only commits after it")
     parser.add_argument(
         "--released", metavar="DATE", help="when the model came out, if the catalogue does not know: newer holes apart"
@@ -43,5 +45,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="ask N mechanical refactors of Python code instead of holes",
+        help="also ask N mechanical refactors of Python code; only those with --holes 0",
     )

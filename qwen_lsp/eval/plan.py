@@ -29,6 +29,7 @@ class Plan:
     keys: int = 0
     against: Path | None = None
     settings: Settings = field(default_factory=Settings)
+    refactors: int = 0  # mechanical ones, of Python code
     tests: str | None = None  # judge answers by the repository's own tests: by this command, or "": a proposed one
 
 

@@ -14,6 +14,7 @@ import jinja2
 
 from qwen_lsp.eval import plots
 from qwen_lsp.eval.earlier import Compared
+from qwen_lsp.eval.refactors import Total
 from qwen_lsp.eval.replay import Spread, Typing
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import Interval
@@ -72,6 +73,7 @@ class Found:
     summary: Summary
     typing: Typing | None = None
     against: Compared | None = None
+    refactors: Sequence[Total] | None = None
     notes: Sequence[str] = ()
 
 
@@ -102,6 +104,7 @@ def page(found: Found, answers: Sequence[Answer]) -> str:
         typing=found.typing,
         typed=_typed(found.typing),
         against=found.against,
+        refactors=found.refactors,
         notes=found.notes,
     )
 

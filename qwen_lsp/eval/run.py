@@ -15,7 +15,7 @@ from typing import Any
 from qwen_lsp import __version__, private
 from qwen_lsp.engine.client import Engine
 from qwen_lsp.errors import NotDone
-from qwen_lsp.eval import llama_server
+from qwen_lsp.eval import llama_server, refactoring
 from qwen_lsp.eval.ask import Asked
 from qwen_lsp.eval.checks import check_for
 from qwen_lsp.eval.earlier import compared
@@ -26,6 +26,7 @@ from qwen_lsp.eval.judged import judge
 from qwen_lsp.eval.llama_server import LlamaServer
 from qwen_lsp.eval.plan import Plan
 from qwen_lsp.eval.progress import Tell
+from qwen_lsp.eval.refactors import totals
 from qwen_lsp.eval.replay import Typing, read_typing, trace
 from qwen_lsp.eval.report import Found, page
 from qwen_lsp.eval.results import Results, Variant
@@ -64,13 +65,15 @@ async def run(plan: Plan, engine: Engine, tell: Tell) -> Found:
             tell(0, 0, "running the repository's own tests")
             await judge(holes, results, repository, folder, check)
         typed = await _typed(chosen, repository, about, folder, tell)
+        rows = await refactoring.ask(plan, repository, engine, check, folder, tell) if plan.refactors else None
         answers = list(results.answers.values())
     if not any(answer.prompt for answer in answers):
         raise NotDone(f"the engine refuses every question: {answers[0].reason}")
     told = summary(answers, chosen.variants, chosen.released, plan.seed)
     against = compared(plan.against, about, answers, chosen.variants, plan.seed) if plan.against else None
     notes += () if typed or not plan.keys else ("no commit has keys to replay",)
-    report = Found(about, chosen.variants, told, typed, against, notes)
+    refactors = None if rows is None else totals(rows, plan.seed)
+    report = Found(about, chosen.variants, told, typed, against, refactors, notes)
     private.write(plan.out / PAGE, page(report, answers))
     private.write(plan.out / FIGURES, json.dumps(figures(report), indent=1) + "\n")
     return report

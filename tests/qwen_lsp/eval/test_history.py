@@ -1,11 +1,12 @@
 """A repository's past, read from small repositories that git itself made."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from qwen_lsp.errors import NotDone
-from qwen_lsp.eval.history import Change, Repository
+from qwen_lsp.eval.history import MOST_BYTES, Change, Repository
 from tests.qwen_lsp.eval.repositories import DAY_S, START, Tree, repository
 
 TREES: tuple[Tree, ...] = (
@@ -70,3 +71,87 @@ def test_an_editor_that_git_started_does_not_lead_us_astray(
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     assert len(past.commits()) == 2
+
+
+def run_git(folder: Path, *arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True).stdout
+
+
+def test_a_renamed_file_is_no_new_one(tmp_path: Path) -> None:
+    """Its text stood in the tree before, under the old path: a hole in it would find its answer there."""
+    text = "".join(f"value_{n} = compute({n})\n" for n in range(30))
+    past = Repository(repository(tmp_path / "w", [{"old.py": text}, {"old.py": None, "new.py": text + "z = 1\n"}]))
+    assert list(past.changes(past.commits()[0])) == []
+
+
+def test_binary_and_huge_files_are_passed_over(tmp_path: Path) -> None:
+    huge = "x = 1\n" * (MOST_BYTES // 6 + 1)
+    trees: list[Tree] = [{"a.py": "x = 1\n"}, {"a.py": "x = 2\n", "huge.py": huge, "data.py": b"\0" * 100}]
+    past = Repository(repository(tmp_path / "w", trees))
+    assert [change.path for change in past.changes(past.commits()[0])] == ["a.py"]
+
+
+def test_merges_submodules_and_links_are_no_changes(tmp_path: Path) -> None:
+    folder = repository(tmp_path / "w", [{"a.py": "x = 1\n"}, {"a.py": "x = 2\n"}])
+    inner = repository(tmp_path / "inner", [{"b.py": "y = 1\n"}])
+    run_git(folder, "-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(inner), "inner")
+    (folder / "link.py").symlink_to("a.py")
+    commit(folder, "with a submodule")
+    run_git(folder, "checkout", "--quiet", "-b", "side", "HEAD~1")
+    (folder / "side.py").write_text("side = 1\n")
+    commit(folder, "side")
+    run_git(folder, "checkout", "--quiet", "main")
+    run_git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "merge", "--quiet", "--no-ff", "-m", "merge", "side")
+    past = Repository(folder)
+    changed = [change.path for each in past.commits() for change in past.changes(each)]
+    assert sorted(changed) == [".gitmodules", "a.py", "side.py"]
+    tree = past.checkout(tmp_path / "tree")
+    tree.move(past.head)
+    assert list((tree.folder / "inner").iterdir()) == [], "nothing is fetched"
+
+
+def test_an_empty_repository_and_a_shallow_one(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    run_git(tmp_path / "empty", "init", "--quiet")
+    with pytest.raises(NotDone, match="has no commit yet"):
+        Repository(tmp_path / "empty")
+    whole = repository(tmp_path / "w", TREES)
+    run_git(tmp_path, "clone", "--quiet", "--depth=2", f"file://{whole}", "shallow")
+    past = Repository(tmp_path / "shallow")
+    assert past.is_shallow and not Repository(whole).is_shallow
+    (newest,) = past.commits()
+    tree = past.checkout(tmp_path / "tree")
+    tree.move(newest.parent)
+    assert (tree.folder / "a.py").read_text() == "x = 1\nz = 2\n"
+
+
+def test_a_dirty_work_tree_stays_as_it_is(past: Repository, tmp_path: Path) -> None:
+    (past.top / "a.py").write_text("not committed")
+    (past.top / "untracked.py").write_text("neither")
+    before = {path: path.stat().st_mtime_ns for path in past.top.rglob("*")}
+    newest, older = past.commits()
+    tree = past.checkout(tmp_path / "tree")
+    for each in (older, newest):
+        list(past.changes(each))
+        tree.move(each.parent)
+    assert {path: path.stat().st_mtime_ns for path in past.top.rglob("*")} == before
+
+
+def test_a_linked_work_tree_has_the_same_past(past: Repository, tmp_path: Path) -> None:
+    run_git(past.top, "worktree", "add", "--quiet", "--detach", str(tmp_path / "linked"))
+    linked = Repository(tmp_path / "linked")
+    assert linked.commits() == past.commits()
+    tree = linked.checkout(tmp_path / "tree")
+    tree.move(linked.head)
+    assert (tree.folder / "c.py").is_file()
+
+
+def test_without_git_it_says_so(past: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotDone, match="git can not be run"):
+        past.commits()
+
+
+def commit(folder: Path, message: str) -> None:
+    run_git(folder, "add", "--all")
+    run_git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", message)

@@ -90,7 +90,7 @@ def test_the_command_shows_totals(
     past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(refactoring, "engine_for", lambda _: Knowing(say(past)))
-    options = shlex.split(f"{past} --refactors 9 --out {tmp_path / 'out'}")
+    options = shlex.split(f"{past} --refactors 9 --holes 0 --out {tmp_path / 'out'}")
     from qwen_lsp.cli import _parser
 
     given = _parser().parse_args(["eval", *options])

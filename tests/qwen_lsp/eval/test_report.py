@@ -42,7 +42,7 @@ def found(released: int | None = RELEASED) -> Found:
     typed = Typing(3, 9.5, 1 / 3, 2 / 3, times, times, times, times, times, 0.9, None)
     ours = [answer for answer in ANSWERS if answer.variant == "ours"]
     held = Compared("embedded on mlx", (Difference("ours", 40, 1.0, against(ours, ours, 1, 1)),))
-    return Found(ABOUT, VARIANTS, summary(ANSWERS, VARIANTS, released, 1), typed, held, ("a <note>",))
+    return Found(ABOUT, VARIANTS, summary(ANSWERS, VARIANTS, released, 1), typed, held, (), ("a <note>",))
 
 
 def test_the_page_stands_alone_and_text_stays_text() -> None:
@@ -52,6 +52,7 @@ def test_the_page_stands_alone_and_text_stays_text() -> None:
     assert not re.search(r"(?:src|href)=\"(?!#)", html), "nothing is fetched"
     assert html.count("<svg") == 4 and "Newer than the model" in html and "Older" in html
     assert "Against embedded on mlx" in html and "Typing, replayed" in html
+    assert "no Python file has a place for one" in html
     assert html == page(found(), ANSWERS)
 
 

@@ -1,0 +1,121 @@
+"""`qwen-lsp eval` as a user runs it: a real daemon that says what it is told, a server that is typed into, real kills.
+
+The answers are scripted: they prove the machinery and say nothing of a model.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen_lsp.eval.results import FILE_NAME
+from qwen_lsp.eval.run import FIGURES, PAGE
+from qwen_lsp.eval.scratch import PREFIX
+from tests.e2e.daemons import Daemons
+from tests.qwen_lsp.eval.repositories import Tree, repository
+
+BODY = "def function_{0}(argument):\n    value = compute(argument, {0})\n    return value + {0}\n\n\n"
+TREES: list[Tree] = [{"a.py": "import os\n"}]
+TREES += [
+    {"a.py": "import os\n\n\n" + "".join(BODY.format(n) for n in range(k)), f"b{k}.py": f"value = {k}\n"}
+    for k in range(1, 9)
+]
+TREES += [{f"{name}.py": f"{name} = 1\n"} for name in ("one", "two", "ten", "six")]  # few keys: they take real time
+ANSWER_S = 180
+COST = ("ms", "slow_ms", "reused", "evaluated", "prompt")  # of a run, not of its answers
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repository(tmp_path_factory.mktemp("past") / "shop", TREES)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory, past: Path) -> list[str]:
+    path = tmp_path_factory.mktemp("answers") / "answers.json"
+    path.write_text(json.dumps([{"when": ["<|fim_middle|>"], "say": " value + 1\n"}]))
+    return [str(past), "--engine", "scripted", "--model", str(path), "--holes", "5", "--keys", "12"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "qwen_lsp", "eval", *arguments]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=ANSWER_S, check=False)
+
+
+def stopped(sign: signal.Signals, out: Path, *arguments: str) -> tuple[int, str]:
+    """A run that gets a signal once it has some answers; its exit code, and what it said."""
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    kept, deadline = out / FILE_NAME, time.monotonic() + ANSWER_S
+    while not kept.exists() or kept.read_bytes().count(b"\n") < 5:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)  # looking, not hoping: the file is there before the next answer is asked
+    process.send_signal(sign)
+    _, said = process.communicate(timeout=ANSWER_S)
+    return process.returncode, said
+
+
+def figures(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / FIGURES).read_text())
+    return found
+
+
+def scores(out: Path) -> Any:
+    """What must repeat."""
+    summary = figures(out)["summary"]
+    rows = [*summary["everything"], *(row for kind in summary["by_kind"].values() for row in kind)]
+    return [{key: value for key, value in row.items() if key not in COST} for row in rows]
+
+
+def test_a_killed_run_goes_on_and_says_the_same(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = run(*options, "--out", str(whole), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["summary"]["everything"][0]["n"] >= 12 and told["typing"]["keys"] >= 8
+    assert told["typing"]["evaluated"] is not None and told["about"]["engine"] == "scripted"
+
+    code, _ = stopped(signal.SIGKILL, killed, *options, "--out", str(killed))
+    assert code == -signal.SIGKILL and not (killed / PAGE).exists()
+    before = (killed / FILE_NAME).read_bytes()
+    (killed / FILE_NAME).write_bytes(before + b'{"hole": "cut off')
+    again = run(*options, "--out", str(killed))
+    assert again.returncode == 0, again.stderr
+    assert (killed / FILE_NAME).read_bytes().startswith(before), "what was answered is not asked again"
+    assert scores(killed) == scores(whole)
+    assert figures(killed)["about"] == figures(whole)["about"]
+    held = run(*options, "--out", str(killed), "--against", str(whole))
+    assert held.returncode == 0 and "100% the same" in held.stdout
+    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"{PREFIX}*/trees/shop"))
+
+
+def test_ctrl_c_is_a_stop_that_can_be_gone_on_from(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, said = stopped(signal.SIGINT, out, *options, "--out", str(out))
+    assert code == 1 and f"the same command goes on in {out}" in said and "Traceback" not in said
+    assert run(*options, "--out", str(out)).returncode == 0
+
+
+def test_the_users_counts_hear_nothing_of_it(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
+    assert run(*options, "--out", str(tmp_path / "out")).returncode == 0
+    assert not (daemons.home / "stats.json").exists() and not (daemons.home / "cache" / "index").exists()
+
+
+def test_what_can_not_be_done_is_told_in_a_line(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path / "out"))
+    for wrong, told in (
+        ([str(tmp_path), *options[1:]], "not a git repository"),
+        ([*options, "--since", "2030-01-01"], "no commit newer than '2030-01-01'"),
+        ([options[0], "--engine", "openai", "--url", "http://localhost:9"], "did not answer|broke"),
+    ):
+        done = run(*wrong, *out)
+        assert done.returncode == 1 and len(done.stderr.strip().splitlines()) <= 2, done.stderr
+        assert any(each in done.stderr for each in told.split("|")), done.stderr
