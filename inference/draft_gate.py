@@ -7,8 +7,13 @@ anew in each short completion would spend on drafts what it may lose in each of 
 LOSS_SHARE = 0.03  # of plain decoding's time that may go into drafts that do not pay
 CREDIT = 2.0  # plain steps: what may be lost before anything was earned
 MAX_CREDIT = 32.0  # plain steps: what past gains let it lose when the text changes
+DEAR = 0.7  # of plain steps: a draft that costs so much when all of it is right loses more than it ever gains
+_SURE_AFTER = 4  # steps with drafts: what the first ones cost is no evidence
 _SMOOTHING = 0.1  # weight of the newest step; the first ones count alike
+_SLOWER = 0.2  # of a plain step's weight where it took longer: others only ever add, and a mean would promise gains
 _MAX_RISE = 2.0  # no plain step counts for more than so many times the others: the machine has hiccups
+_ALIKE = 1e-3  # spread of lengths below which no line is drawn through them
+_MAX_EXTRA = 2.0  # plain steps beyond one for each of its tokens: nor does a longer one
 
 
 class Gate:
@@ -17,23 +22,25 @@ class Gate:
     A step with a draft pays in what it saved against drawing its tokens one by one, or takes out what it lost. A plain
     step pays in LOSS_SHARE of its time: this is what lets a closed gate try again, rarely. Looking for a draft is paid
     for whether one is found or not: beside a small model it is no small thing. So in all, drafting never costs more
-    than that share, the credit and one pass. What a step costs is estimated from all steps so far, a plain
-    one and each further token in it: one slow step is no evidence.
+    than that share, the credit and one pass. What a step costs is estimated from all steps so far: a plain one, what
+    is added by there being a draft at all, and by each of its tokens. One slow step is no evidence.
     """
 
     def __init__(self) -> None:
         self._plain_s = 0.0  # a plain step's seconds; 0: none seen yet
-        self._token_s = 0.0  # seconds of each further token in a step
+        self._longer = _Line()  # what a longer step takes beyond them
         self._n_plain = 0
-        self._n_longer = 0
         self._account_s = 0.0
 
     def limit(self, max_draft: int) -> int:
         """Tokens that the next draft may have. None before a plain step: there is nothing to compare with."""
-        if self._account_s <= 0:
+        if self._account_s <= 0 or max_draft < 1:
             return 0
-        worst_s = max_draft * self._token_s
-        return max_draft if worst_s <= self._account_s else int(self._account_s / self._token_s)
+        at_most_s, one_s = self._longer.at(max_draft), self._longer.at(1)
+        is_dear = self._longer.n >= _SURE_AFTER and at_most_s > DEAR * max_draft * self._plain_s
+        if is_dear and self._account_s < max(CREDIT * self._plain_s, one_s):
+            return 0  # it only looks now and then whether that is still so: small models on processors are like that
+        return max_draft if at_most_s <= self._account_s else self._longer.within(self._account_s)
 
     def saw(self, n_evaluated: int, n_drawn: int, seconds: float, looked_s: float = 0.0) -> None:
         """One decoding step put `n_evaluated` tokens through the model and drew `n_drawn`. One of each is plain.
@@ -45,11 +52,10 @@ class Gate:
         if n_evaluated == 1:
             self._saw_plain(seconds)
         elif self._n_plain:
-            self._n_longer += 1
-            each_s = (seconds - self._plain_s) / (n_evaluated - 1)
-            each_s = min(max(each_s, 0.0), self._plain_s)  # no token is dearer than in a step of its own
-            self._token_s += max(_SMOOTHING, 1 / self._n_longer) * (each_s - self._token_s)
-            self._pay_in((n_drawn - 1) * self._plain_s - (n_evaluated - 1) * self._token_s)
+            further = n_evaluated - 1
+            extra_s = min(seconds, (n_evaluated + _MAX_EXTRA) * self._plain_s) - self._plain_s
+            self._longer.saw(further, max(extra_s, 0.0))
+            self._pay_in((n_drawn - 1) * self._plain_s - self._longer.at(further))
 
     def _saw_plain(self, seconds: float) -> None:
         self._n_plain += 1
@@ -58,8 +64,43 @@ class Gate:
             self._account_s = CREDIT * seconds
             return
         seconds = min(seconds, _MAX_RISE * self._plain_s)
-        self._plain_s += max(_SMOOTHING, 1 / self._n_plain) * (seconds - self._plain_s)
+        weight = max(_SMOOTHING, 1 / self._n_plain) * (_SLOWER if seconds > self._plain_s else 1)
+        self._plain_s += weight * (seconds - self._plain_s)
         self._pay_in(LOSS_SHARE * seconds)
 
     def _pay_in(self, seconds: float) -> None:
         self._account_s = min(self._account_s + seconds, MAX_CREDIT * self._plain_s)
+
+
+class _Line:
+    """Seconds by the number of tokens, as a straight line through what was seen; it falls nowhere and below nothing."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._tokens = self._seconds = 0.0  # means
+        self._spread = self._slope = 0.0  # of the tokens, and of both together
+
+    def saw(self, n_tokens: int, seconds: float) -> None:
+        self.n += 1
+        weight = max(_SMOOTHING, 1 / self.n)
+        off, off_s = n_tokens - self._tokens, seconds - self._seconds
+        self._tokens += weight * off
+        self._seconds += weight * off_s
+        self._spread += weight * ((1 - weight) * off * off - self._spread)
+        self._slope += weight * ((1 - weight) * off * off_s - self._slope)
+
+    def at(self, n_tokens: int) -> float:
+        fixed_s, token_s = self._line()
+        return fixed_s + n_tokens * token_s
+
+    def within(self, seconds: float) -> int:
+        """Tokens that take no longer, where some number of them does."""
+        fixed_s, token_s = self._line()
+        return max(0, int((seconds - fixed_s) / token_s)) if token_s else 0
+
+    def _line(self) -> tuple[float, float]:
+        if not self.n:
+            return 0.0, 0.0
+        token_s = self._slope / self._spread if self._spread > _ALIKE else self._seconds / self._tokens
+        token_s = min(max(token_s, 0.0), self._seconds / self._tokens)
+        return self._seconds - token_s * self._tokens, token_s

@@ -83,7 +83,7 @@ class Runner:
             raise ValueError(f"{info.cache_bytes} bytes can not hold one sequence of {info.n_ctx} and its snapshot")
         self.backend = backend
         self._gates = {True: Gate(), False: Gate()}  # copying jobs must not pay for the guesses of others
-        self._clock = clock
+        self._clock = time.thread_time if info.on_one_thread else clock  # other programs are no cost of a draft's
         self._saved = saved
         self._spares = spares
         self.cache = PrefixCache(

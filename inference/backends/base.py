@@ -37,6 +37,7 @@ class ModelInfo:
     snapshot_bytes: int  # one recurrent snapshot
     state_format: str  # engine, its version, precision: with the weights, what a dumped sequence fits
     max_together: int  # sequences that one decoding pass can serve
+    on_one_thread: bool = False  # it computes where it is called and nowhere else: CPU time is what a pass costs
     plan: MemoryPlan | None = None  # where these sizes come from; None: from whoever made the settings
 
 

@@ -27,6 +27,9 @@ HICCUP = (9, 9, 500.0)
         pytest.param([PLAIN, *[GOOD] * 1000, *[BAD] * 31], 8, id="old gains count"),
         pytest.param([PLAIN, *[GOOD] * 1000, *[BAD] * 32], 0, id="up to the cap"),
         pytest.param([PLAIN, *[GOOD] * 4, HICCUP], 16, id="one slow step is no evidence"),
+        pytest.param([PLAIN, *[(3, 3, 4.0)] * 4, *[PLAIN] * 40], 0, id="dearer than steps of their own: shut"),
+        pytest.param([PLAIN, *[(3, 3, 4.0)] * 4, *[PLAIN] * 140], 1, id="until a look at it can be paid for"),
+        pytest.param([PLAIN, *[(3, 3, 3.0), (11, 11, 4.0)] * 9], 16, id="dear to begin with, cheap when long"),
         pytest.param([PLAIN, PLAIN, (1, 1, 500.0), BAD, BAD, BAD, BAD], 0, id="nor is a slow plain step"),
     ],
 )
@@ -50,6 +53,20 @@ def test_never_loses_more_than_its_share(world: list[tuple[int, float]], token_s
         spent, plain_would, n_plain = spent + cost, plain_would + n_drawn, n_plain + (n_drafted == 0)
     one_pass = 32 * token_s  # the first, whose cost nobody knows
     assert spent <= plain_would + CREDIT + LOSS_SHARE * n_plain + one_pass + 1e-6
+
+
+@given(st.lists(st.floats(0, 1), max_size=2000), st.floats(0, 2), st.floats(0.05, 1))
+def test_what_a_draft_costs_by_itself_is_seen(world: list[float], fixed_s: float, token_s: float) -> None:
+    """llama.cpp prepares anew whenever the number of tokens changes: beside a small model that is a step or two."""
+    gate, spent, plain_would = Gate(), 0.0, 0.0
+    for right in world:
+        n_drafted = gate.limit(32)
+        cost = 1.0 if not n_drafted else 1 + fixed_s + n_drafted * token_s
+        n_drawn = 1 + int(right * n_drafted)
+        gate.saw(n_drafted + 1, n_drawn, cost)
+        spent, plain_would = spent + cost, plain_would + n_drawn
+    first = 2 * (fixed_s + 32 * token_s)  # nobody knows yet what they cost
+    assert spent <= plain_would + CREDIT + LOSS_SHARE * len(world) + first + fixed_s + 1e-6
 
 
 @given(st.integers(1, 3000), st.floats(0.01, 2))
