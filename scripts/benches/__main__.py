@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 SUBJECTS = {
     "inference": "the daemon against llama-server and mlx_lm.server: tokens, first token, CPU, decoding of edits",
+    "passes": "what a pass of llama.cpp costs by its size, and what drafting makes of it",
     "exactness": "random edit scripts: greedy answers equal with everything on and with nothing on",
     "typing": "typing replayed from git history through the whole server, against llama.vim on llama-server",
     "soak": "many clients for minutes: memory, answers, errors",

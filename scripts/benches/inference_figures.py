@@ -51,7 +51,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Cold:
-    """One cold prefill. `chunk_s`: the raw engine's last chunk."""
+    """One cold prefill. `chunk_s`: the raw engine's last chunk. `default_cpu_s`: with the kind of attention that the
+    engine takes by itself, where ours is another."""
 
     engine: str
     context: int
@@ -60,6 +61,7 @@ class Cold:
     raw_s: float
     raw_cpu_s: float
     chunk_s: float
+    default_cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)

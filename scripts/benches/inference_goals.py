@@ -120,7 +120,13 @@ def _cold(keys: Keys, cold: Sequence[Cold]) -> Iterator[Finding]:
     raw_cpu = {c: min(each.raw_cpu_s for each in cold if each.context == c) for c in contexts}
     share = {c: ours_cpu[c] / raw_cpu[c] for c in contexts}
     largest = contexts[-1] if contexts else 0
-    yield _at(f"cold prefill against the raw engine, CPU time: <= {COLD}", share, largest, lambda ratio: ratio <= COLD)
+    goal = f"cold prefill against the raw engine with the same settings, CPU time: <= {COLD}"
+    yield _at(goal, share, largest, lambda ratio: ratio <= COLD)
+    default_cpu = {c: min(each.default_cpu_s for each in cold if each.context == c) for c in contexts}
+    if default_cpu != raw_cpu:
+        usual = {c: ours_cpu[c] / default_cpu[c] for c in contexts}
+        goal = f"cold prefill against the raw engine with its own kind of attention, CPU time: <= {COLD}"
+        yield _at(goal, usual, largest, lambda ratio: ratio <= COLD)
     again = {c: row.first_token_s / ours_s[c] for c, row in keys.at("ours", "restart").items() if c in ours_s}
     goal = f"first token after a restart, 32k prefix saved, against cold: <= {RESTART}"
     yield _at(goal, again, 32_000, lambda ratio: ratio <= RESTART)

@@ -1,9 +1,10 @@
 """One cold prefill by the bare engine, without our daemon: ids on stdin as JSON, seconds on stdout.
 
-    python -m scripts.benches.inference_raw llama|mlx FOLDER CHUNK
+    python -m scripts.benches.inference_raw llama|llama-default|mlx FOLDER CHUNK
 
-llama.cpp through cyllama with the daemon's own settings for the embedded model; mlx-lm's `generate_step`, with our scan
-where Metal is absent, as the peer has it. The first token is drawn too: a request is not done before.
+llama.cpp through cyllama with the daemon's own settings for the embedded model, or with its own kind of attention;
+mlx-lm's `generate_step`, with our scan where Metal is absent, as the peer has it. The first token is drawn too: a
+request is not done before.
 """
 
 import importlib
@@ -17,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 Prefill = Callable[[Sequence[int]], list[float]]  # seconds of each chunk
-F32 = 0
+AUTO, OFF = -1, 0  # flash attention
 
 
 def main() -> None:
     engine, folder, chunk = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    prefill = _llama(folder, chunk) if engine == "llama" else _mlx(folder, chunk)
+    prefill = _mlx(folder, chunk) if engine == "mlx" else _llama(folder, chunk, is_fused=engine == "llama-default")
     tokens: list[int] = json.load(sys.stdin)
     prefill(tokens[:1])  # what is done once, the first request to a daemon has behind it
     begun, cpu = time.perf_counter(), time.process_time()
@@ -32,7 +33,7 @@ def main() -> None:
     os._exit(0)  # engines take their time to end
 
 
-def _llama(folder: Path, chunk: int) -> Prefill:
+def _llama(folder: Path, chunk: int, *, is_fused: bool) -> Prefill:
     from cyllama.llama import llama_cpp as cpp
 
     cpp.disable_logging()
@@ -40,9 +41,9 @@ def _llama(folder: Path, chunk: int) -> Prefill:
     model = cpp.LlamaModel(str(folder / "model.gguf"), cpp.LlamaModelParams())
     params = cpp.LlamaContextParams()
     params.n_ctx = 65_536
-    params.n_batch = params.n_ubatch = 512
+    params.n_batch = params.n_ubatch = chunk
     params.n_threads = params.n_threads_batch = 1
-    params.type_k = params.type_v = F32
+    params.flash_attn_type = AUTO if is_fused else OFF
     context = cpp.LlamaContext(model, params)
     batch = cpp.LlamaBatch(n_tokens=chunk, embd=0, n_seq_max=1)
     greedy = cpp.LlamaSampler(cpp.LlamaSamplerChainParams())

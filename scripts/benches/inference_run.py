@@ -202,18 +202,21 @@ class Bench:
     def _cold(self, engine: Engine, m: Material) -> None:
         """Cold requests, by turns to the bare engine and to a fresh daemon."""
         context, ask = len(m.base), traces.typing_at_end(m, 1).first[0]
-        done = 0
+        raw_of, done = (str(EMBEDDED), str(CHUNK)), 0
         while done < (MIN_COLD if done == 0 else max(MIN_COLD, self._affordable(engine, context, MAX_COLD))):
             done += 1
             self.say(f"{engine}, {context} tokens: cold, {done}")
-            raw = json.loads(self._child("inference_raw", engine, str(EMBEDDED), str(CHUNK), work=ask.prompt))
+            raw = json.loads(self._child("inference_raw", engine, *raw_of, work=ask.prompt))
+            usual = raw
+            if engine == "llama":  # the daemon does without fused attention there
+                usual = json.loads(self._child("inference_raw", f"{engine}-default", *raw_of, work=ask.prompt))
             with homes() as home:
                 server = self._start(engine, home)
                 try:
                     answer = server.ask(ask, max_tokens=1)
                 finally:
                     server.stop()
-            counts = (answer.first_token_s, answer.cpu_s, raw["seconds"], raw["cpu_s"], raw["chunk_s"])
+            counts = (answer.first_token_s, answer.cpu_s, raw["seconds"], raw["cpu_s"], raw["chunk_s"], usual["cpu_s"])
             self.results.cold.append(Cold(engine, context, *counts))
 
     def _gate(self, engine: Engine, context: int, asked: Sequence[tuple[Trace, str]]) -> None:

@@ -104,16 +104,17 @@ def test_times_of_mlx_are_not_judged() -> None:
 @pytest.mark.parametrize(("cpu", "reached"), [(1.03, True), (1.04, False)])
 def test_cold_prefill_is_judged_by_the_least_time_at_the_largest_context(cpu: float, reached: bool) -> None:
     cold = (
-        Cold("llama", 1000, 1.0, 9.0, 1.0, 1.0, 0.1),
-        Cold("llama", 32_000, 2.0, cpu, 1.0, 1.5, 0.1),
-        Cold("llama", 32_000, 2.0, 5.0, 1.0, 1.0, 0.1),
+        Cold("llama", 1000, 1.0, 9.0, 1.0, 1.0, 0.1, 1.0),
+        Cold("llama", 32_000, 2.0, cpu, 1.0, 1.5, 0.1, 0.5),
+        Cold("llama", 32_000, 2.0, 5.0, 1.0, 1.0, 0.1, 0.5),
     )
-    assert one(judged(cold=cold), "cold prefill") is reached
+    assert one(judged(cold=cold), "cold prefill against the raw engine with the same") is reached
+    assert one(judged(cold=cold), "cold prefill against the raw engine with its own") is False
 
 
 @pytest.mark.parametrize(("seconds", "reached"), [(0.1, True), (0.11, False)])
 def test_restart(seconds: float, reached: bool) -> None:
-    cold = (Cold("llama", 32_000, 2.0, 2.0, 2.0, 2.0, 0.1),)
+    cold = (Cold("llama", 32_000, 2.0, 2.0, 2.0, 2.0, 0.1, 2.0),)
     again = replace(KEY, trace="restart", context=32_000, first_token_s=seconds)
     assert one(judged(again, cold=cold), "first token after a restart") is reached
 
