@@ -7,6 +7,7 @@ a repository's text can ask for more, and gets a reason. Bounded in rounds and i
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -158,12 +159,15 @@ def _rows(value: object) -> list[Any]:
 def _admitted(plan: Plan, asked: Asked, workspace: Workspace) -> Plan:
     """The plan without files that may not be touched, or that are not what it takes them for."""
     reasons: dict[str, str] = {}
+    made = Counter((*plan.creates, *plan.renames.values()))
     for path in plan.paths:
         reason = workspace.refusal(path)
         if reason is None and asked.scope is not None and path not in asked.scope:
             reason = "it is not among the files that may change"
         if reason is None and path in (*plan.creates, *plan.renames.values()) and workspace.exists(path):
             reason = "there is a file of that name"
+        if reason is None and made[path] > 1:
+            reason = "more than one file would get that name"
         if reason is not None:
             reasons[path] = reason
     refused = "; ".join(f"{path}: {reason}" for path, reason in reasons.items())

@@ -87,6 +87,7 @@ def _definitions(
 ) -> Iterator[Violation]:
     """What is gone though somebody still uses it."""
     after = {change.path: _symbols(change.path, change.after) for change in changes if change.after is not None}
+    by_path = {change.path: change for change in changes}
     gone_files = {change.old_path for change in changes if change.path != change.old_path or change.after is None}
     n_judged = 0
     for change in changes:
@@ -97,11 +98,19 @@ def _definitions(
             n_judged += 1
             if n_judged > MAX_JUDGED_NAMES or says_removal(asked.instruction, definition.name):
                 continue
-            users = _users(change, definition, after, gone_files, index, read)
-            if users:
-                where = ", ".join(users[:3]) + (" …" if len(users) > 3 else "")
-                message = f"{definition.name} is gone from {change.old_path}, and {where} still uses it"
-                yield Violation("definition", change.path, message)
+            users = _users(change, definition, after, by_path, index, read) - gone_files
+            # Who changes anyway can follow; for the others the definition has to stay.
+            for path in sorted(users & after.keys()):
+                yield _gone(definition.name, change, path, path)
+            others = sorted(users - after.keys())
+            if others:
+                yield _gone(
+                    definition.name, change, ", ".join(others[:3]) + (" …" if len(others) > 3 else ""), change.path
+                )
+
+
+def _gone(name: str, change: FileChange, users: str, path: str) -> Violation:
+    return Violation("definition", path, f"{name} is gone from {change.old_path}, and {users} still uses it")
 
 
 def says_removal(instruction: str, name: str) -> bool:
@@ -129,10 +138,10 @@ def _users(
     change: FileChange,
     definition: Definition,
     after: Mapping[str, FileSymbols],
-    gone_files: set[str],
+    changes: Mapping[str, FileChange],
     index: Symbols,
     read: Callable[[str], str | None],
-) -> list[str]:
+) -> set[str]:
     """Files that still mean it: unchanged ones by the index's judgement, changed ones by what they import or use."""
     name = definition.name
     users = set()
@@ -143,9 +152,23 @@ def _users(
     defined = {each.name for symbols in after.values() for each in symbols.definitions}
     for path, symbols in after.items():
         imports = any(name in each.names and _names_file(each.module, change.old_path) for each in symbols.imports)
-        if imports or (path == change.path and name not in defined and _uses(change, name, definition)):
+        own_use = path == change.path and name not in defined and _uses(change, name, definition)
+        if imports or own_use or _left_over(changes[path], symbols, change.old_path, definition):
             users.add(path)
-    return sorted(users - gone_files)
+    return users
+
+
+def _left_over(changed: FileChange, symbols: FileSymbols, path: str, definition: Definition) -> bool:
+    """Whether a file that imported the name from there does so no more, and still says it."""
+    name = definition.name
+    if changed.before is None or changed.old_path == path:
+        return False
+    is_bound = any(name in each.names for each in symbols.imports) or any(
+        name == each.name for each in symbols.definitions
+    )
+    before = _symbols(changed.old_path, changed.before).imports
+    imported = any(name in each.names and _names_file(each.module, path) for each in before)
+    return imported and not is_bound and _uses(changed, name, definition)
 
 
 def _names_file(module: str, path: str) -> bool:

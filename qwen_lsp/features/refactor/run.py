@@ -49,7 +49,7 @@ async def refactor(
     plan, usage = await planned(asked, workspace, engine)
     if not plan.paths:
         return Nothing(f"no file may change for that: {plan.leaves}" if plan.leaves else NO_FILE, usage)
-    n_read = len(plan.paths) - len(plan.creates) - len(plan.renames)
+    n_read = len({*plan.changes, *plan.renames, *plan.deletes})
     progress(f"reading {n_read} file{'s' if n_read != 1 else ''}")
     sources = await asyncio.to_thread(_sources, plan, asked, workspace)
     if isinstance(sources, Refused):

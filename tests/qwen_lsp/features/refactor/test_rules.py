@@ -78,6 +78,24 @@ SHOP = {"shop/cart.py": "def load(): ...\n\n\ndef other(): ...\n", "app.py": "fr
             "rename load to read",
             [],
         ),
+        (
+            {
+                "shop/cart.py": "def read(): ...\n\n\ndef other(): ...\n",
+                "app.py": "from shop.cart import read\n\nload()\n",
+            },
+            "rename load to read",
+            ["definition"],
+        ),
+        (
+            {"shop/cart.py": "def other(): ...\n", "app.py": "from shop.io import load\n\nload()\n"},
+            "tidy up",
+            [],
+        ),
+        (
+            {"shop/cart.py": "def other(): ...\n", "app.py": "def load(): ...\n\n\nload()\n"},
+            "tidy up",
+            [],
+        ),
         ({"shop/cart.py": None}, "tidy up", ["definition"]),
     ],
 )

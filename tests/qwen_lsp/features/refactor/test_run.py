@@ -170,6 +170,15 @@ async def test_files_are_made_renamed_and_deleted(root: Path) -> None:
     assert done.texts == {"cart.py": None, "basket.py": CART, "shop.py": None, "tax.py": "RATE = 2\n"}
 
 
+async def test_two_files_can_not_get_one_name(root: Path) -> None:
+    told: list[str] = []
+    asked = Asked("merge", plan=Plan({"cart.py": ()}, renames={"cart.py": "one.py", "shop.py": "one.py"}))
+    done = await refactor(asked, opened(root), Saying([([], RENAMED)]), progress=told.append)
+    assert isinstance(done, Refactored) and done.edits.renames == ()
+    assert done.plan.leaves == "one.py: more than one file would get that name"
+    assert told[1] == "reading 1 file"
+
+
 async def test_the_comment_that_asked_goes_with_the_edit(root: Path) -> None:
     comment = "# qwen: return two\n"
     (root / "cart.py").write_text(comment + CART)
