@@ -27,6 +27,7 @@ from pathlib import Path
 from qwen_lsp.context.candidates import Memo
 from qwen_lsp.context.pack import Item
 from qwen_lsp.context.retrieve import Ranking, Workspace, packed, ranking
+from qwen_lsp.eval.masked import Masked, Places, definitions_of, masked_lines
 from qwen_lsp.index.build import build
 from qwen_lsp.index.snapshot import Index, IndexSnapshot
 from qwen_lsp.index.store import Store
@@ -34,7 +35,6 @@ from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Cursor, opened
 from qwen_lsp.text.snapshot import Snapshot
 from scripts.benches.index import quantiles
-from scripts.benches.retrieval_lines import Masked, Places, definitions_of, masked_lines
 from scripts.benches.retrieval_peers import Map, Shown, cut, rare_words
 
 BUDGETS = (1_000, 2_000, 4_000, 8_000)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from qwen_lsp.context.pack import estimate
+from qwen_lsp.eval.masked import Masked, Places
 from qwen_lsp.index.snapshot import IndexSnapshot
-from scripts.benches.retrieval_lines import Masked, Places
 
 RARE_FILES = 50
 NEAR_CHARS = 2_000

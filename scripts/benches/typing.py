@@ -18,15 +18,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from qwen_lsp.eval.history import Change, Repository
-from qwen_lsp.eval.traces import Stroke, strokes
+from qwen_lsp.eval.history import Repository
+from qwen_lsp.eval.replay import Played, play, trace
+from qwen_lsp.eval.traces import Stroke
 from scripts.benches.inference_servers import ROOT, Engine, Server, get, homes, ours, peer
 from scripts.benches.typing_baseline import Vim
-from scripts.benches.typing_window import LANGUAGES, Key, Window
+from scripts.benches.typing_window import Key, Window
 
 SEED = 0
-MOST_COMMITS = 400
-MOST_PAUSE_S = 1.0  # of a longer one that is waited for in fact
 BASELINE_KEYS = 120  # of each repository: the peer evaluates thousands of tokens at most keys
 
 
@@ -86,21 +85,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def cut(repository: Repository, n_keys: int) -> Session:
     """The newest run of commits that has so many keys to type in code, the oldest of them first."""
-    chosen: list[tuple[str, list[Change]]] = []
-    n_found = 0
-    for commit in repository.commits(most=MOST_COMMITS):
-        changes = [change for change in repository.changes(commit) if Path(change.path).suffix in LANGUAGES]
-        n = sum(stroke.kind == "key" for stroke in strokes(changes, SEED))
-        if n == 0 or n > n_keys:  # a new file of a thousand lines was not typed in one go
-            continue
-        chosen.append((commit.parent, changes))
-        n_found += n
-        if n_found >= n_keys:
-            break
-    chosen.reverse()
-    trace = tuple(stroke for _, changes in chosen for stroke in strokes(changes, SEED))
-    tabs = {change.path: change.before for _, changes in chosen for change in changes}
-    return Session(repository, chosen[0][0], trace, tabs)
+    found = trace(repository, n_keys, SEED)
+    if found is None:
+        raise SystemExit(f"no commit of {repository.top} has keys to type")
+    return Session(repository, found.commit, found.strokes, found.tabs)
 
 
 def _ours(run: Run, session: Session) -> None:
@@ -113,7 +101,7 @@ def _ours(run: Run, session: Session) -> None:
         daemon = ours(run.engine, home)
         window = Window(tree)
         try:
-            window.start(home, options)
+            window.start_in(home, options)
             for path in session.tabs:
                 if (tree / path).exists():
                     window.open(path, (tree / path).read_text("utf-8"))
@@ -126,33 +114,19 @@ def _ours(run: Run, session: Session) -> None:
 
 
 def _play(run: Run, window: Window, session: Session, daemon: Server) -> None:
-    at_start, last_path, edits, last = _evaluated(daemon), "", 0, time.perf_counter()
-    for stroke in session.strokes:
-        run.strokes[stroke.kind] += 1
-        run.typed_s += stroke.pause_s
-        time.sleep(max(0.0, last + min(stroke.pause_s, MOST_PAUSE_S) - time.perf_counter()))
-        last = time.perf_counter()
-        _apply(window, stroke)
-        if stroke.kind == "paste":
-            edits += len(stroke.text) // 3 + (stroke.end - stroke.start) // 3
-        if stroke.kind not in ("key", "back"):
+    at_start = _evaluated(daemon)
+    for each in play(window, session.strokes):
+        if not isinstance(each, Played):
+            run.strokes[each.kind] += 1
+            run.typed_s += each.pause_s
             continue
-        key = window.complete(stroke.path, stroke.cursor)
         if len(run.keys) == BASELINE_KEYS:
             run.same_keys_tokens = _evaluated(daemon) - at_start
-        if edits and key.usage and stroke.path == last_path:
-            run.elsewhere.append((edits, int(key.usage["evaluated_tokens"] or 0)))
-        edits, last_path = 0, stroke.path
-        run.keys.append(key)
+        if each.elsewhere and each.key.usage:
+            run.elsewhere.append((each.elsewhere, int(each.key.usage["evaluated_tokens"] or 0)))
+        run.keys.append(each.key)
     if not run.same_keys_tokens:
         run.same_keys_tokens = _evaluated(daemon) - at_start
-
-
-def _apply(window: Window, stroke: Stroke) -> None:
-    if stroke.kind == "open":
-        window.open(stroke.path, stroke.text)
-    elif stroke.kind != "jump":
-        window.edit(stroke.path, stroke.start, stroke.end, stroke.text)
 
 
 def _baseline(run: Run, session: Session, log: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lines to mask in real repositories, and what each of them uses that another file defines."""
+"""Lines to mask in a repository as it is, and what each of them uses that another file defines: holes for retrieval."""
 
 import random
 import re
