@@ -113,6 +113,14 @@ def configuration() -> str:
     return str(block).replace("/path/to/qwen-lsp", str(ROOT))
 
 
+def _listened_to(socket: Path) -> Rpc | None:
+    """A line to Neovim, as soon as it listens: its socket is there before that."""
+    try:
+        return Rpc(socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+
+
 @contextmanager
 def neovim(folder: Path, root: Path, name: str = "nvim") -> Iterator[Neovim]:
     """Start it in the project at `root`. `name`: of the editor in places.py."""
@@ -122,8 +130,7 @@ def neovim(folder: Path, root: Path, name: str = "nvim") -> Iterator[Neovim]:
     cmd = ", ".join(f"[[{part}]]" for part in command)
     init.write_text(f"{configuration()}\nvim.lsp.config('qwen_lsp', {{ cmd = {{ {cmd} }} }})\n", "utf-8")
     with terminal(folder, [str(program), "-u", str(init), "-n", "--listen", str(socket)], root, environ) as found:
-        until(socket.exists, "Neovim's socket", found.screen)
-        rpc = Rpc(socket)
+        rpc = until(lambda: _listened_to(socket), "Neovim's socket", found.screen)
         try:
             window = Neovim(found, rpc, root, log)
             window.wait("vim.v.vim_did_enter == 1", "the end of Neovim's start")

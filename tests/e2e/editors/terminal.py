@@ -25,7 +25,9 @@ set -as terminal-features ",*:RGB"
 """
 
 
-def until[T](look: Callable[[], T], what: str, told: Callable[[], object] = lambda: "", wait_s: float = WAIT_S) -> T:
+def until[T](
+    look: Callable[[], T | None], what: str, told: Callable[[], object] = lambda: "", wait_s: float = WAIT_S
+) -> T:
     """The first true value of `look`. `told`: what to show where it never comes."""
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
