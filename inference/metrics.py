@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from inference.scheduler import Stats
+from inference.stats import Stats
 from inference.wire.requests import PRIORITIES
 
 PRIORITY_NAMES = {priority: name for name, priority in PRIORITIES.items()}

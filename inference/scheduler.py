@@ -13,9 +13,8 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
@@ -26,6 +25,7 @@ from inference.kept import pack
 from inference.recent import KEPT, Answered, Outcome, answered
 from inference.runner import Held, Run, Runner
 from inference.saved import SavedPrefixes
+from inference.stats import Stats
 from inference.stream import Event, Stream
 from inference.thrift import never
 from inference.turns import Task, Turns
@@ -36,27 +36,6 @@ State = Literal["loading", "ready", "failed", "stopped"]
 
 SAVE_PAUSE_S = 2.0  # without a job, before the trunk is written to disk
 MAX_QUEUED = 256  # jobs; beyond that an editor is looping
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Counts since the start, and what is held now."""
-
-    tokens_evaluated: int
-    tokens_reused: int
-    jobs: Mapping[tuple[Priority, Outcome], int]
-    hits: int  # jobs that found a part of their prompt in the cache
-    held: Held
-    cache_limit_bytes: int
-    queued: int
-    running: int
-    preemptions: int
-    queue_s: Mapping[Priority, tuple[int, float]]  # jobs that began, seconds they waited in sum
-    recent: tuple[Answered, ...] = ()  # the last jobs that ended, oldest first
-
-    @property
-    def cache_bytes(self) -> int:
-        return self.held.rows + self.held.snapshots
 
 
 class Scheduler:
@@ -117,7 +96,7 @@ class Scheduler:
         """Queue a job; called on the event loop that will read the stream. Raises what the job can not get past."""
         info = self._ready().info
         if len(job.prompt) + job.max_tokens > info.n_ctx:
-            raise PromptTooLong(_too_long(len(job.prompt), job.max_tokens, info), "prompt")
+            raise PromptTooLong(info.too_long(len(job.prompt), job.max_tokens), "prompt")
         if self._n_submitted - self._n_left >= MAX_QUEUED:
             raise QueueFull(f"{MAX_QUEUED} jobs wait already")
         cancelled = threading.Event()
@@ -314,13 +293,3 @@ class Scheduler:
         self._held = runner.held()
         self._pause_s = SAVE_PAUSE_S
         task.stream.send(last)
-
-
-def _too_long(n_prompt: int, max_tokens: int, info: ModelInfo) -> str:
-    """By how much, why the context is no longer, and what would fit."""
-    why = f" ({info.plan.why})" if info.plan else ""
-    fits = [f"max_tokens {info.n_ctx - n_prompt}"] if n_prompt < info.n_ctx else []
-    fits += [f"a prompt of {info.n_ctx - max_tokens}"] if max_tokens < info.n_ctx else []
-    sizes = f"{n_prompt} prompt tokens and max_tokens {max_tokens}"
-    excess = n_prompt + max_tokens - info.n_ctx
-    return f"{sizes} exceed the context of {info.n_ctx}{why} by {excess}; {' or '.join(fits) or 'neither'} would fit"

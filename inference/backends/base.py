@@ -40,6 +40,17 @@ class ModelInfo:
     on_one_thread: bool = False  # it computes where it is called and nowhere else: CPU time is what a pass costs
     plan: MemoryPlan | None = None  # where these sizes come from; None: from whoever made the settings
 
+    def too_long(self, n_prompt: int, max_tokens: int) -> str:
+        """By how much a job exceeds the context, why that is no longer, and what would fit."""
+        why = f" ({self.plan.why})" if self.plan else ""
+        fits = [f"max_tokens {self.n_ctx - n_prompt}"] if n_prompt < self.n_ctx else []
+        fits += [f"a prompt of {self.n_ctx - max_tokens}"] if max_tokens < self.n_ctx else []
+        sizes = f"{n_prompt} prompt tokens and max_tokens {max_tokens}"
+        excess = n_prompt + max_tokens - self.n_ctx
+        return (
+            f"{sizes} exceed the context of {self.n_ctx}{why} by {excess}; {' or '.join(fits) or 'neither'} would fit"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:

@@ -1,45 +1,29 @@
-"""llama.cpp behind the contract, through cyllama's low level. The only module that knows cyllama.
+"""llama.cpp behind the contract, through cyllama's low level. With `llama_load` the only module that knows cyllama.
 
 Written against cyllama 0.7 (llama.cpp b11669). One context holds all sequences in one pool of attention rows, so a
 fork shares its rows with the parent. The recurrent state is copied out and in whole. Knows nothing of text: the
 tokenizer is handed in.
 """
 
-import logging
 import math
-import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cyllama
 from cyllama.llama import llama_cpp as cpp
-from cyllama.utils.platform import physical_cores
 
+from inference.backends import llama_load
 from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
 from inference.backends.masked import MaskedSampler
 from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along, outcome
 from inference.errors import EngineError, ModelBroken, QueueFull
 from inference.generation import Constraint, Sampling
-from inference.memory import MIB, Gpu
 from inference.tokenizer import TextTokenizer
 
-log = logging.getLogger(__name__)
-
 _WHOLE, _RECURRENT_ONLY = 0, 1  # 1: LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-_GGML_F32, _GGML_F16 = 0, 1
-_FUSED_AUTO, _NOT_FUSED = -1, 0  # flash attention
-_ALL_LAYERS = 999
-_GPU_KINDS = {"GPU", "iGPU"}  # the second shares the machine's memory
-_USED_DEVICE = re.compile(r"using device (?P<device>\S+) \((?P<name>.*)\) \(.*\) - (?P<mib>\d+) MiB free")
-_KINDS = {"CUDA": "cuda", "ROCm": "rocm", "Vulkan": "vulkan", "SYCL": "sycl", "MTL": "metal", "Metal": "metal"}
-_SCORE_BYTES = 4  # of one query head, token and row
 _RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "seed from the clock"
 _MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
-_LOAD_ERRORS_KEPT = 3  # lines of llama.cpp's log in our message
 
 
 class LlamaBackend:
@@ -47,7 +31,7 @@ class LlamaBackend:
 
     def __init__(self, name: str, path: Path, tokenizer: TextTokenizer, settings: EngineSettings) -> None:
         self.tokenizer: Tokenizer = tokenizer
-        self._model, self._context = _load(path, settings)
+        self._model, self._context = llama_load.load(path, settings)
         self._chunk = settings.chunk
         self._max_draft = max(0, settings.chunk - 1 - MAX_OWED)  # all in one pass, with what is owed
         self._spare = settings.max_sequences  # the sequence that holds the state while a draft is tried
@@ -73,8 +57,8 @@ class LlamaBackend:
             row_bytes=row_bytes,
             snapshot_bytes=snapshot_bytes,
             max_together=min(settings.max_sequences, settings.chunk),
-            on_one_thread=_n_threads(settings) == 1 and not _on_gpu(settings),
-            state_format=_state_format(self._model, settings),
+            on_one_thread=llama_load.n_threads(settings) == 1 and not llama_load.on_gpu(settings),
+            state_format=llama_load.state_format(self._model, settings),
         )
 
     def open(self) -> int:
@@ -298,96 +282,6 @@ class LlamaBackend:
         self.close(seq)
         row_bytes = sizes[1] - sizes[0]
         return row_bytes, snapshot_bytes, sizes[0] - row_bytes
-
-
-def gpu(probe: Path) -> Gpu | None:
-    """What llama.cpp may use of the GPUs it finds, all together; None where it finds none.
-
-    It tells how much of a device is free in its log only, and only when it loads a model: `probe`, a small one.
-    """
-    with _log_lines() as lines:
-        cpp.ggml_backend_load_all()
-        kinds = {device["type"] for device in cpp.ggml_backend_dev_info()} & _GPU_KINDS
-        if not kinds:
-            return None
-        cpp.LlamaModel(str(probe), _model_params(EngineSettings())).close()
-    return gpu_in(lines, is_shared="GPU" not in kinds or sys.platform == "darwin")
-
-
-def gpu_in(lines: Iterable[str], is_shared: bool) -> Gpu | None:
-    """The devices that llama.cpp's log says it uses, as one."""
-    found = [used for line in lines if (used := _USED_DEVICE.search(line))]
-    if not found:
-        log.warning("llama.cpp does not say how much of the GPU is free: the processors are used")
-        return None
-    n_free = sum(int(used["mib"]) for used in found) * MIB
-    kinds = {_KINDS.get(used["device"].rstrip("0123456789"), "") for used in found}
-    kind = kinds.pop() if len(kinds) == 1 else ""
-    return Gpu(", ".join(used["name"] for used in found), n_free, is_shared, kind)
-
-
-@contextmanager
-def _log_lines() -> Iterator[list[str]]:
-    """llama.cpp's log, for as long as this lasts; afterwards it is silent."""
-    lines: list[str] = []
-    cpp.set_log_callback(lambda _level, text: lines.append(text.strip()))
-    try:
-        yield lines
-    finally:
-        cpp.disable_logging()  # a Python callback left in place is called while the interpreter ends, and crashes it
-
-
-def _load(path: Path, settings: EngineSettings) -> tuple[Any, Any]:
-    """The model and its context."""
-    with _log_lines() as lines:
-        try:
-            cpp.ggml_backend_load_all()
-            model = cpp.LlamaModel(str(path), _model_params(settings))
-            return model, cpp.LlamaContext(model, _context_params(model, settings))
-        except (ValueError, RuntimeError, MemoryError, OSError) as error:
-            last = " | ".join([line for line in lines if len(line) > 1][-_LOAD_ERRORS_KEPT:])
-            raise ModelBroken(f"llama.cpp does not load {path.name}: {error} ({last})") from error
-
-
-def _model_params(settings: EngineSettings) -> Any:
-    params = cpp.LlamaModelParams()
-    params.n_gpu_layers = _ALL_LAYERS if _on_gpu(settings) else 0
-    return params
-
-
-def _on_gpu(settings: EngineSettings) -> bool:
-    return settings.use_gpu and any(device["type"] in _GPU_KINDS for device in cpp.ggml_backend_dev_info())
-
-
-def _n_threads(settings: EngineSettings) -> int:
-    n_threads: int = settings.n_threads or physical_cores()
-    return n_threads
-
-
-def _is_fused(model: Any, settings: EngineSettings) -> bool:
-    """Whether attention runs without all its scores in memory. On a processor llama.cpp's code for that is the faster
-    one for chunks of 64 tokens and more, but takes several times as long for few: at 32k rows 13 ms instead of 2.4 for
-    one token, where a chunk gains a fifth. Keys and answers are few tokens, and many."""
-    n_bytes = model.n_head * settings.chunk * max(settings.n_cells, settings.n_ctx) * _SCORE_BYTES
-    return _on_gpu(settings) or n_bytes > settings.scores_bytes
-
-
-def _state_format(model: Any, settings: EngineSettings) -> str:
-    """Values lie in another order where attention is not fused."""
-    order = "fused" if _is_fused(model, settings) else "by column"
-    return f"cyllama {cyllama.__version__} {'f32' if settings.exact else 'f16'} {order}"
-
-
-def _context_params(model: Any, settings: EngineSettings) -> Any:
-    params = cpp.LlamaContextParams()
-    params.flash_attn_type = _FUSED_AUTO if _is_fused(model, settings) else _NOT_FUSED
-    params.n_ctx = max(settings.n_cells, settings.n_ctx)
-    params.n_batch = params.n_ubatch = settings.chunk
-    params.n_seq_max = settings.max_sequences + 1  # and the spare one
-    params.kv_unified = True
-    params.n_threads = params.n_threads_batch = _n_threads(settings)
-    params.type_k = params.type_v = _GGML_F32 if settings.exact else _GGML_F16
-    return params
 
 
 def _chain(sampling: Sampling) -> Any:

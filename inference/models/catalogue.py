@@ -115,9 +115,9 @@ def _planned(
         gpu = mlx.gpu()
         needed = sizes.of_folder(files.path, settings, has_metal=gpu is not None)
     else:
-        from inference.backends import llama
+        from inference.backends import llama_load
 
-        gpu = llama.gpu(EMBEDDED_GGUF)
+        gpu = llama_load.gpu(EMBEDDED_GGUF)
         needed = sizes.of_gguf(files.path, header, settings)
     if files.is_embedded and n_ctx is None:
         needed = replace(needed, n_ctx=min(needed.n_ctx, _EMBEDDED_CTX))

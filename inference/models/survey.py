@@ -62,8 +62,8 @@ def _gpu(engine: str, engines: tuple[str, ...]) -> tuple[Gpu | None, tuple[str, 
             from inference.backends import mlx
 
             return mlx.gpu(), ()
-        from inference.backends import llama
+        from inference.backends import llama_load
 
-        return llama.gpu(EMBEDDED_GGUF), ()
+        return llama_load.gpu(EMBEDDED_GGUF), ()
     except Exception as error:  # a driver may fail in any way, and the report must be made all the same
         return None, (f"the {engine} engine could not look for GPUs: {type(error).__name__}",)

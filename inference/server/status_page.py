@@ -18,7 +18,7 @@ from inference.backends.base import ModelInfo
 from inference.branches import Branch
 from inference.metrics import PRIORITY_NAMES
 from inference.recent import Answered
-from inference.scheduler import Stats
+from inference.stats import Stats
 
 HERE = Path(__file__).parent
 STYLE = (HERE / "status.css").read_text("utf-8")

@@ -19,7 +19,8 @@ from inference.errors import EngineError, Superseded
 from inference.generation import Chunk, Constraint, Job, Usage
 from inference.grammar import Grammar
 from inference.models.catalogue import ModelFiles
-from inference.scheduler import Scheduler, Stats
+from inference.scheduler import Scheduler
+from inference.stats import Stats
 from inference.stream import Stream
 from scripts.benches.edit_scripts import ALL, Ask, Cancel, Script
 from scripts.benches.exact_model import load_exact

@@ -20,9 +20,9 @@ from inference.generation import Priority
 from inference.lifecycle.control import Status, save_page
 from inference.recent import Answered, segments
 from inference.runner import Held
-from inference.scheduler import Stats
 from inference.server import status_page
 from inference.server.host import OwnHost, name_of
+from inference.stats import Stats
 from tests.inference.live import Live, counting, live
 
 CHROMIUM = shutil.which("chromium")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from inference.backends import llama, mlx
+from inference.backends import mlx
 from inference.backends.base import EngineSettings
+from inference.backends.llama_load import gpu, gpu_in, model_params
 from inference.errors import ModelBroken
 from inference.memory import GIB, MIB, Gpu
 from tests.inference.weights import EMBEDDED
@@ -21,14 +22,14 @@ VULKAN = (
 
 
 def test_devices_in_llama_cpps_log() -> None:
-    assert llama.gpu_in(["x", CUDA], is_shared=False) == Gpu("NVIDIA GeForce RTX 3090", 23_871 * MIB, False, "cuda")
-    both = llama.gpu_in([CUDA, SECOND], is_shared=False)
+    assert gpu_in(["x", CUDA], is_shared=False) == Gpu("NVIDIA GeForce RTX 3090", 23_871 * MIB, False, "cuda")
+    both = gpu_in([CUDA, SECOND], is_shared=False)
     assert both == Gpu("NVIDIA GeForce RTX 3090, NVIDIA GeForce RTX 3060", 35_771 * MIB, False, "cuda")
-    assert llama.gpu_in([VULKAN], is_shared=True) == Gpu("AMD Radeon 780M (RADV PHOENIX)", 16_000 * MIB, True, "vulkan")
+    assert gpu_in([VULKAN], is_shared=True) == Gpu("AMD Radeon 780M (RADV PHOENIX)", 16_000 * MIB, True, "vulkan")
 
 
 def test_a_gpu_that_says_nothing_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    assert llama.gpu_in(["llama_model_loader: loaded meta data"], is_shared=False) is None
+    assert gpu_in(["llama_model_loader: loaded meta data"], is_shared=False) is None
     assert "does not say how much" in caplog.text
 
 
@@ -37,9 +38,9 @@ def devices(*kinds: str) -> list[dict[str, str]]:
 
 
 def test_llama_cpp_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert llama.gpu(EMBEDDED / "model.gguf") is None  # the wheel without GPUs
-    monkeypatch.setattr("inference.backends.llama.cpp.ggml_backend_dev_info", lambda: devices("CPU", "GPU"))
-    assert llama.gpu(EMBEDDED / "model.gguf") is None  # the model loads, and its log names no device
+    assert gpu(EMBEDDED / "model.gguf") is None  # the wheel without GPUs
+    monkeypatch.setattr("inference.backends.llama_load.cpp.ggml_backend_dev_info", lambda: devices("CPU", "GPU"))
+    assert gpu(EMBEDDED / "model.gguf") is None  # the model loads, and its log names no device
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,8 @@ def test_llama_cpp_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_llama_cpp_puts_the_layers(
     kinds: tuple[str, ...], use_gpu: bool, on_gpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inference.backends.llama.cpp.ggml_backend_dev_info", lambda: devices(*kinds))
-    assert (llama._model_params(EngineSettings(use_gpu=use_gpu)).n_gpu_layers > 0) == on_gpu
+    monkeypatch.setattr("inference.backends.llama_load.cpp.ggml_backend_dev_info", lambda: devices(*kinds))
+    assert (model_params(EngineSettings(use_gpu=use_gpu)).n_gpu_layers > 0) == on_gpu
 
 
 class Metal:
