@@ -173,12 +173,16 @@ def _difference(found: Interval) -> str:
 
 
 def _typing(found: Typing) -> str:
-    if found.ms is None or found.evaluated is None:
-        return f"typing: {found.keys} keys, and none was answered"
-    ms, tokens = (f"{each.median:,.0f} (p95 {each.p95:,.0f})" for each in (found.ms, found.evaluated))
-    reused = "" if found.reused is None else f", {found.reused:.0%} of the prompts reused"
-    known = f"{found.known:.0%} without a model"
-    return f"typing: {found.keys} keys, {ms} ms and {tokens} tokens evaluated a key, {known}{reused}"
+    parts = [f"typing: {found.keys} keys"]
+    if found.ms is not None:
+        parts.append(f"{found.ms.median:,.0f} ms a key (p95 {found.ms.p95:,.0f})")
+    if found.evaluated is None:
+        parts.append("tokens evaluated are not told by this server")
+    else:
+        parts.append(f"{found.evaluated.median:,.0f} tokens evaluated (p95 {found.evaluated.p95:,.0f})")
+    if found.reused is not None:
+        parts.append(f"{found.reused:.0%} of the prompts reused")
+    return ", ".join([*parts, f"{found.known:.0%} without a model"])
 
 
 def write_settings(chosen: Variant) -> str:

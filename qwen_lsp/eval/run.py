@@ -41,6 +41,7 @@ from qwen_lsp.settings import Settings
 PAGE, FIGURES, TYPED = "report.html", "figures.json", "typing.json"
 ON_SERVER = Variant("llama.vim on llama-server", is_baseline=True)
 ITS_PROMPT = Variant("llama.vim's prompt", is_baseline=True)
+SMALL_BYTES = 256 << 20  # of a model: two threads would only wait for each other; our engine takes one there, too
 NOT_INSTALLED = (
     "llama-server is not installed here (pip install 'qwen-lsp[bench]'): what llama.vim sends was asked of this engine"
 )
@@ -101,8 +102,7 @@ async def _ask(
         if ON_SERVER in plan.variants and len(results.answers) < len(holes) * len(plan.variants):
             assert known.gguf is not None
             tell(0, 0, "starting llama-server")
-            # The embedded model is so small that two threads only wait for each other; our engine has one for it, too.
-            threads = 1 if plan.settings.model is None and plan.settings.engine != "openai" else None
+            threads = 1 if known.gguf.stat().st_size < SMALL_BYTES else None
             server = await LlamaServer.start(known.gguf, folder, threads)
             stack.callback(server.stop)
         questions = Questions(holes, plan.variants, Asked(engine, server, plan.seed), plan.settings)

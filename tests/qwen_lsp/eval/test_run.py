@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from qwen_lsp.eval import command, llama_server
 from qwen_lsp.eval.holes import KINDS
 from qwen_lsp.eval.options import KINDS as OPTION_KINDS
 from qwen_lsp.eval.plan import Plan, variants
-from qwen_lsp.eval.results import Results, Variant
+from qwen_lsp.eval.results import FILE_NAME, Results, Variant
 from qwen_lsp.eval.run import FIGURES, PAGE, run
 from qwen_lsp.settings import LAYOUTS, Settings
 from tests.qwen_lsp.eval.repositories import Tree, repository
 from tests.qwen_lsp.features.refactor.saying import text_of
 
+TIMES = re.compile(r'"ms": [0-9.]+')
 LEAK = "planted_secret_of_the_future"
 HEAD = "import os\n\n\ndef first(path):\n    found = os.listdir(path)\n    return sorted(found)\n"
 BODY = "\n\ndef second(path, {0}):\n    value = first(path) + [{0}]\n    return value.index({0})\n"
@@ -108,6 +110,15 @@ async def test_a_stopped_run_goes_on_and_says_the_same(past: Path, tmp_path: Pat
     untouched = Model()
     assert _scores(await asked(past, tmp_path / "out", untouched)) == _scores(figures)
     assert untouched.prompts == []
+
+
+async def test_the_same_seed_says_the_same_but_for_times(past: Path, tmp_path: Path) -> None:
+    models = Model(), Model()
+    one, two = [await asked(past, tmp_path / str(n), model) for n, model in enumerate(models)]
+    assert models[0].prompts == models[1].prompts
+    assert one["about"] == two["about"] and _scores(one) == _scores(two)
+    first, second = [(tmp_path / str(n) / FILE_NAME).read_text() for n in range(2)]
+    assert TIMES.sub("", first) == TIMES.sub("", second)
 
 
 def _scores(figures: dict[str, object]) -> object:
