@@ -11,6 +11,7 @@ from qwen_lsp.context.pack import pack, window_after, window_before
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path, shown_text
 from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.engine.http import Priority
+from qwen_lsp.features.ledger import hole_of
 from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, Place, enough, finish, place, unfenced
 from qwen_lsp.post.indent import restyled, unit_of
 from qwen_lsp.post.syntax import Around, around, sound
@@ -94,8 +95,8 @@ def surroundings(snapshot: Snapshot, task: Task, ledger: Ledger | None = None) -
     before, after = shown_around(document, task.start, task.end)
     after = shown_text(task.tail) + after
     about = place(before, after, task.max_lines, task.kind)
-    if ledger is not None and (tail := ledger.tail) is not None:
-        return Hole(tail.path, tail.before, tail.after, ledger.repository, ledger.base, ledger.log), about
+    if ledger is not None and ledger.tail is not None:
+        return hole_of(ledger), about
     files = pack(rank(snapshot, document.uri), int(CONTEXT_TOKENS * scale))
     hole = Hole(
         shown_path(document.uri, snapshot.roots),

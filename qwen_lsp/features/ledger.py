@@ -5,34 +5,43 @@ The session keeps the ledger; here is only how the next one comes from it. Files
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
-from qwen_lsp.context.pack import ContextFile, Item, estimate, files_of, pack
+from qwen_lsp.context.pack import ContextFile, Item, files_of, pack
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path
 from qwen_lsp.engine.client import Engine, Request
-from qwen_lsp.prompt.layouts.named import base_prompt
+from qwen_lsp.prompt.layouts.fim import Hole
+from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.ledger import (
     LOG_SHARE,
     LOG_TOKENS,
-    TAIL_TOKENS,
     Ledger,
     Place,
     Source,
     advanced,
-    log_tokens,
-    most_log_tokens,
-    rebased,
-    shows,
-    worn,
+    appended,
+    based,
+    cost,
+    covers,
+    due,
+    excerpt,
+    most_hunk_tokens,
+    settled,
 )
+from qwen_lsp.prompt.rebase import as_shown, behind, excerpts, kept
+from qwen_lsp.prompt.rebase import front as in_front
+from qwen_lsp.prompt.tail import TAIL_TOKENS, is_worn
 from qwen_lsp.settings import Layout, Settings
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.snapshot import Snapshot
 
 # Shares of the prompt, in tokens; that of other files is a setting, completion.context_tokens.
 FILE_TOKENS = 2048
+MORE_TOKENS = 1024  # of a file around a second place that the cursor comes to
 NOTED_TOKENS = 256  # put into the log at once, of what the index finds at a new place
 NOTED_SCORE = 1.0  # its name stands alone in the repository, and within a dozen lines
-LOG_GROWTH = 2  # it goes on growing until a new base is warm, but not for ever
+SHOWN_GROWTH = 2  # excerpts may be appended until there is so many times what a new base would have
+LOG_GROWTH = 4  # hunks go on growing until a new base is warm, but not for ever
 
 
 def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = ()) -> Ledger | None:
@@ -40,52 +49,113 @@ def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Seq
 
     None where the file may not be shown, and where the user's context is too short for one.
     """
+    if not is_possible(snapshot, cursor):
+        return None
+    if ledger is None:
+        return compacted(snapshot, cursor, found)
+    return advanced(ledger, _sources(snapshot), _place(snapshot, cursor))
+
+
+def bare(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
+    """As `turned`, for a key that waits for nothing: what is not read yet, or has grown for ever, is left out."""
+    if not is_possible(snapshot, cursor):
+        return None
+    if ledger is None or ledger.n_hunks > LOG_GROWTH * most_hunk_tokens(ledger):
+        ledger = Ledger(_repository(snapshot))
+    return advanced(ledger, _sources(snapshot), _place(snapshot, cursor), is_brief=True)
+
+
+def is_possible(snapshot: Snapshot, cursor: Cursor) -> bool:
+    """Whether there can be a ledger at the cursor."""
     settings = snapshot.settings
-    if settings.ctx is not None and settings.ctx < budget_tokens(settings):
-        return None
-    if excluded(cursor.document) is not None:
-        return None
-    if ledger is not None:
-        ledger = advanced(ledger, _sources(snapshot), _place(snapshot, cursor), FILE_TOKENS)
-    if ledger is None or log_tokens(ledger) > LOG_GROWTH * most_log_tokens(ledger):
-        ledger = compacted(snapshot, cursor, found)
-    return ledger
+    is_long = settings.ctx is None or settings.ctx >= budget_tokens(settings)
+    return is_long and excluded(cursor.document) is None
 
 
 def budget_tokens(settings: Settings) -> int:
     """How long a prompt and its answer may become."""
-    base = settings.completion_context_tokens + FILE_TOKENS
-    return base + LOG_GROWTH * max(LOG_TOKENS, base // LOG_SHARE) + TAIL_TOKENS + settings.completion_max_tokens
+    shown = SHOWN_GROWTH * (settings.completion_context_tokens + FILE_TOKENS)
+    return shown + LOG_GROWTH * max(LOG_TOKENS, shown // LOG_SHARE) + TAIL_TOKENS + settings.completion_max_tokens
 
 
-def compacted(snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = ()) -> Ledger:
-    """A ledger with everything as it is now in its base.
+def compacted(snapshot: Snapshot, cursor: Cursor, found: Iterable[Item] = (), old: Ledger | None = None) -> Ledger:
+    """A ledger with a new base, that keeps what it can of the old one's.
 
     `found`: what the index says matters around here; open files take the room that it leaves, all of it without.
     """
     place, sources = _place(snapshot, cursor), _sources(snapshot)
-    files = files_of(_still_there(found, sources))
-    shown = {file.path for file in files}
-    left = snapshot.settings.completion_context_tokens - sum(
-        estimate(file.path) + estimate(file.text) for file in files
-    )
-    others = (candidate for candidate in rank(snapshot, cursor.document.uri) if candidate.path not in shown)
-    context = (*files, *pack(others, left))
-    repository = snapshot.roots[0].name if snapshot.roots else ""
-    return advanced(rebased(repository, context, sources, place, FILE_TOKENS), sources, place, FILE_TOKENS)
+    room = snapshot.settings.completion_context_tokens
+    wanted = tuple(_still_there(found, sources))
+    front: tuple[ContextFile, ...] = ()
+    if old is not None:
+        front = kept(old, sources, room + FILE_TOKENS, lambda file: True)
+        if _others(front, place) + sum(item.n_tokens for item in _unseen(front, wanted)) > room:
+            paths = {item.symbol.path for item in wanted} | {source.path for source in sources.values()}
+            front = kept(old, sources, room + FILE_TOKENS, lambda file: file.path in paths)
+    old = old or Ledger(_repository(snapshot))
+    files = files_of(_unseen(front, wanted))
+    paths = {file.path for file in (*front, *files)}
+    others = (each for each in rank(snapshot, place.source.uri) if each.path not in paths)
+    files += pack(others, room - _others((*front, *files), place))
+    shown = (*front, *behind(old, files, sources))
+    hidden = {file: old.hidden[file] for file in front if file in old.hidden}
+    fresh = settled(based(_repository(snapshot), shown, as_shown(old, front, sources), hidden), sources)
+    if not covers(fresh, place):
+        here, ends = excerpt(place, FILE_TOKENS)
+        fresh = appended(fresh, (here,), sources, {here: ends})
+    if len(front := in_front(fresh)) == len(shown) + len(fresh.log):
+        fresh = replace(fresh, base=front, log=())
+    return advanced(fresh, sources, place)
 
 
-def lacking(ledger: Ledger, found: Iterable[Item]) -> tuple[ContextFile, ...]:
+def grown(
+    ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = (), *, is_bare: bool = False
+) -> Ledger:
+    """The ledger with what it lacks at the cursor appended; with a new base where there is none, or it is worn.
+
+    `is_bare`: the index has not been heard yet, so all that it found is put in.
+    """
+    place, sources = _place(snapshot, cursor), _sources(snapshot)
+    if ledger is None or ledger.is_empty or ledger.n_hunks > most_hunk_tokens(ledger):
+        return compacted(snapshot, cursor, found, ledger)
+    most = SHOWN_GROWTH * (snapshot.settings.completion_context_tokens + FILE_TOKENS)
+    files = lacking(ledger, found) if not is_bare else files_of(_unseen(excerpts(ledger), found))
+    hidden = {}
+    if not covers(ledger, place):
+        ledger = settled(ledger, sources)
+        here, ends = excerpt(place, MORE_TOKENS if place.source.uri in ledger.known else FILE_TOKENS)
+        files, hidden = (*files, here), {here: ends}
+    if ledger.n_shown + sum(map(cost, files)) > most:
+        return compacted(snapshot, cursor, found, ledger)
+    if ledger.tail is not None and is_worn(ledger.tail):
+        ledger = replace(ledger, tail=None)
+    return advanced(appended(ledger, files, sources, hidden) if files else ledger, sources, place)
+
+
+def lacking(ledger: Ledger, found: Iterable[Item], n_tokens: int = NOTED_TOKENS) -> tuple[ContextFile, ...]:
     """What matters most at a cursor and neither base nor log shows, within the budget for that."""
-    left = NOTED_TOKENS
+    left = n_tokens
     taken: list[Item] = []
-    for item in sorted(found, key=lambda item: (-item.score, item.symbol.path, item.symbol.number)):
+    unseen = _unseen(excerpts(ledger), found)
+    for item in sorted(unseen, key=lambda item: (-item.score, item.symbol.path, item.symbol.number)):
         if item.score < NOTED_SCORE or item.n_tokens > left:
             break
-        if not shows(ledger, item.symbol.path, item.symbol.definition.name):
-            taken.append(item)
-            left -= item.n_tokens
+        taken.append(item)
+        left -= item.n_tokens
     return files_of(sorted(taken, key=lambda item: (item.symbol.path, item.symbol.number)))
+
+
+def _unseen(files: Iterable[ContextFile], items: Iterable[Item]) -> list[Item]:
+    """The items that none of these files shows, by their first lines: a changed signature is shown anew."""
+    texts: dict[str, str] = {}
+    for file in files:
+        texts[file.path] = texts.get(file.path, "") + file.text
+    return [item for item in items if item.text.partition("\n")[0].strip() not in texts.get(item.symbol.path, "")]
+
+
+def _others(files: Iterable[ContextFile], place: Place) -> int:
+    """What files beside the cursor's take, in tokens."""
+    return sum(cost(file) for file in files if file.path != place.source.path)
 
 
 def _still_there(found: Iterable[Item], sources: Mapping[str, Source]) -> Iterator[Item]:
@@ -97,22 +167,36 @@ def _still_there(found: Iterable[Item], sources: Mapping[str, Source]) -> Iterat
             yield item
 
 
-def worn_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor) -> str | None:
-    """Why a new base is due for requests at the cursor, or None."""
-    return worn(ledger, _place(snapshot, cursor))
+def due_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor) -> str | None:
+    """Why the ledger should grow, or have a new base, for requests at the cursor; or None."""
+    return due(ledger, _place(snapshot, cursor))
 
 
 async def warm(ledger: Ledger, engine: Engine, layout: Layout = "joint") -> None:
-    """Have the engine read base and log, after everything else that it has to do. Raises EngineError."""
-    request = Request(base_prompt(layout, ledger.repository, ledger.base, ledger.log), 0, "warm-up")
+    """Have the engine read all of it, after everything else that it has to do. Raises EngineError."""
+    request = Request(question(layout, hole_of(ledger)).prompt, 0, "warm-up")
     async with aclosing(engine.generate(request)) as items:
         async for _ in items:
             pass
 
 
+def hole_of(ledger: Ledger) -> Hole:
+    """What a layout renders."""
+    tail = ledger.tail
+    assert tail is not None
+    return Hole(tail.path, tail.before, tail.after, ledger.repository, ledger.base, ledger.log)
+
+
+def _repository(snapshot: Snapshot) -> str:
+    return snapshot.roots[0].name if snapshot.roots else ""
+
+
 def _place(snapshot: Snapshot, cursor: Cursor) -> Place:
+    source = _source(snapshot, cursor.document)
+    if len(source.text) == len(cursor.document.text):  # no CRLF: offsets are the same
+        return Place(source, cursor.offset)
     before, _ = shown_around(cursor.document, cursor.offset, cursor.offset)
-    return Place(_source(snapshot, cursor.document), len(before))
+    return Place(source, len(before))
 
 
 def _sources(snapshot: Snapshot) -> Mapping[str, Source]:

@@ -7,11 +7,11 @@ it said then is used. A new base counts once the engine has read it; until then 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from qwen_lsp.context.pack import Item
-from qwen_lsp.features.ledger import compacted, lacking, turned, worn_at
+from qwen_lsp.context.pack import ContextFile, Item
+from qwen_lsp.features.ledger import bare, due_at, grown, is_possible, turned
 from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Spawn
-from qwen_lsp.prompt.ledger import Ledger, noted
+from qwen_lsp.prompt.ledger import Ledger, Tail
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
 
@@ -37,14 +37,15 @@ class Prompts:
         self._ledger: Ledger | None = None
         self._epoch = 0
         self._is_bare = False  # its base was made without the index
-        self._compacting = False
+        self._growing = False
+        self._last: tuple[str, int] | None = None  # URI and offset of the last request
         self._found: dict[str, tuple[Item, ...]] = {}  # by URI, the last asked for last
         self._resting: asyncio.TimerHandle | None = None
 
     def reset(self) -> None:
         """Begin anew: what may be shown, or where it goes, has changed."""
         self._epoch += 1
-        self._ledger = None
+        self._ledger, self._is_bare = None, False
         self._found.clear()
 
     def opened(self, uri: str) -> None:
@@ -64,21 +65,18 @@ class Prompts:
     def turn(self, cursor: Cursor) -> Ledger | None:
         """The ledger for a request at the cursor, in the documents as they are now; None where there can be none."""
         snapshot = self._snapshot()
-        found = self._found.get(cursor.document.uri)
-        ledger = turned(self._ledger, snapshot, cursor, found or ())
+        ledger = bare(self._ledger, snapshot, cursor)
         if ledger is None:
             return None
-        if self._ledger is None or ledger.base is not self._ledger.base:
-            self._is_bare = found is None
-        self._ledger = ledger
-        if not self._compacting and worn_at(ledger, snapshot, cursor):
-            self._compact(snapshot, cursor)
-        self._later(cursor)
+        self._ledger, self._last = ledger, (cursor.document.uri, cursor.offset)
+        if not self._growing and due_at(ledger, snapshot, cursor):
+            self._grow()
+        self._later()
         return ledger
 
     def ahead(self, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
         """The ledger for a text that is not there yet; the window's own does not hear of it."""
-        return turned(self._ledger, snapshot, cursor, self._found.get(cursor.document.uri) or ())
+        return bare(self._ledger, snapshot, cursor)
 
     async def shown(self, cursor: Cursor) -> tuple[Ledger | None, tuple[Item, ...] | None]:
         """What a request at the cursor would show, and what the index says there; nothing is kept of it."""
@@ -89,9 +87,9 @@ class Prompts:
     def paths(self) -> set[str]:
         """The files that prompts show parts of, as they are called there."""
         of = self._ledger
-        based = {file.path for file in of.base} if of is not None else set()
-        noted = {entry.partition("\n")[0] for entry in of.log} if of is not None else set()
-        return based | noted | {item.symbol.path for items in self._found.values() for item in items}
+        entries = (*of.base, *of.log) if of is not None else ()
+        shown = {entry.path for entry in entries if isinstance(entry, ContextFile)}
+        return shown | {item.symbol.path for items in self._found.values() for item in items}
 
     def rest(self) -> None:
         """Look at nothing more."""
@@ -103,59 +101,74 @@ class Prompts:
 
     # -- at rest -------------------------------------------------------------------------------------------
 
-    def _later(self, cursor: Cursor) -> None:
+    def _later(self) -> None:
         self.rest()
-        uri, offset = cursor.document.uri, cursor.offset
         loop = asyncio.get_running_loop()
-        self._resting = loop.call_later(IDLE_S, lambda: self._spawn(self._look(uri, offset)))
+        self._resting = loop.call_later(IDLE_S, self._look)
+
+    def _look(self) -> None:
+        """At the last cursor: show what is lacking there, by the index too."""
+        if not self._growing:
+            self._grow()
 
     async def _prepare(self, uri: str) -> None:
-        """What matters at the top of a file, where nobody has asked yet."""
+        """What matters at the top of a file, where nobody has asked yet; and something to begin with."""
         snapshot, epoch = self._snapshot(), self._epoch
         document = snapshot.documents.get(uri)
         found = None if document is None else await self._retrieval.at(snapshot, Cursor(document, 0), _budget(snapshot))
         if found is not None and uri not in self._found and epoch == self._epoch:
             self._keep(uri, found)
+        if self._ledger is None and not self._growing and self._snapshot().recent[:1] == (uri,):
+            self._last = self._last or (uri, 0)
+            self._grow()
 
-    async def _look(self, uri: str, offset: int) -> None:
-        """Ask the index at the last cursor; put what the ledger lacks there into its log, or into a new base."""
-        snapshot, epoch = self._snapshot(), self._epoch
-        document = snapshot.documents.get(uri)
-        if document is None:
-            return
-        cursor = Cursor(document, min(offset, len(document.text)))
-        found = await self._retrieval.at(snapshot, cursor, _budget(snapshot))
-        if found is None or epoch != self._epoch:
-            return
-        self._keep(uri, found)
-        if self._ledger is None or self._compacting:
-            return
-        if self._is_bare:
-            self._compact(snapshot, cursor)
-        elif files := lacking(self._ledger, found):
-            self._ledger = noted(self._ledger, files)
-            await self._read(self._ledger)
+    def _grow(self) -> None:
+        self._growing = True
+        self._spawn(self._grown())
 
-    def _compact(self, snapshot: Snapshot, cursor: Cursor) -> None:
-        self._compacting = True
-        self._spawn(self._compacted(snapshot, cursor))
-
-    async def _compacted(self, snapshot: Snapshot, cursor: Cursor) -> None:
-        """Swap the ledger for one with a new base, once the engine has read that."""
+    async def _grown(self) -> None:
+        """Swap the ledger for one that shows what it lacks at the last cursor, once the engine has read that."""
         epoch = self._epoch
         try:
-            found = await self._retrieval.at(snapshot, cursor, _budget(snapshot))
-            fresh = compacted(snapshot, cursor, found or ())
-            if await self._read(fresh) and epoch == self._epoch:
-                self._ledger, self._is_bare = fresh, found is None
+            cursor = self._cursor()
+            if cursor is None:
+                return
+            found = await self._retrieval.at(self._snapshot(), cursor, _budget(self._snapshot()))
+            cursor = self._cursor()  # keys came meanwhile
+            if cursor is None or epoch != self._epoch or not is_possible(self._snapshot(), cursor):
+                return
+            if found is not None:
+                self._keep(cursor.document.uri, found)
+            is_first = self._ledger is None or self._ledger.is_empty
+            fresh = grown(self._ledger, self._snapshot(), cursor, found or (), is_bare=self._is_bare)
+            if self._says_more(fresh) and await self._read(fresh) and epoch == self._epoch:
+                self._ledger = fresh
+                self._is_bare = found is None and (self._is_bare or is_first)
         finally:
-            self._compacting = False
+            self._growing = False
+
+    def _says_more(self, fresh: Ledger) -> bool:
+        """Whether anything changed but the cursor's line: else there is nothing to read ahead."""
+        old = self._ledger
+        if old is None or old.tail is None or fresh.tail is None:
+            return True
+        return (old.base, old.log) != (fresh.base, fresh.log) or _begins(old.tail) != _begins(fresh.tail)
+
+    def _cursor(self) -> Cursor | None:
+        """The last one, in the text as it is now."""
+        uri, offset = self._last or ("", 0)
+        document = self._snapshot().documents.get(uri)
+        return None if document is None else Cursor(document, min(offset, len(document.text)))
 
     def _keep(self, uri: str, found: tuple[Item, ...]) -> None:
         self._found.pop(uri, None)
         self._found[uri] = found
         if len(self._found) > MOST_FOUND:
             del self._found[next(iter(self._found))]
+
+
+def _begins(tail: Tail) -> tuple[str, int, bool]:
+    return tail.uri, tail.start, tail.is_brief
 
 
 def _budget(snapshot: Snapshot) -> int:

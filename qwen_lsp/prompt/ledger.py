@@ -1,16 +1,17 @@
 """The prompt as a log-structured store: a base that is frozen, a log that only grows, a tail at the cursor. Pure.
 
-    base   files of the repository and the open file, as they were at the last rebase
-    log    what has changed in them since, as small hunks, in time order
-    tail   the lines around the cursor as they are now
+    base   excerpts of files, as they were when they were put here
+    log    what has changed in them since, as small hunks in time order, and excerpts that came later
+    tail   the lines around the cursor as they are now (tail.py)
 
 The engine keeps its state after the base and after the log, so a key costs the tail and an edit elsewhere costs its
 hunk, however long the base is. What the log says is found by comparing: `known` holds the texts that base and log
 together describe, and where a text has left that, outside the tail, a hunk is appended. So nothing needs to report
-edits, and a missed one can not exist.
+edits, and a missed one can not exist. Of a file that neither shows, nothing is said but the tail.
 
-Folding the log into a new base (`rebased`) is for quiet moments: see `worn`. Does not know who warms a new base,
-nor how a prompt is laid out; `layouts/` does that.
+What a key costs here does not depend on what base and log hold: sums are kept, and texts compared by identity first.
+Folding the log into a new base (rebase.py) is for quiet moments. Does not know who reads a ledger ahead, nor how a
+prompt is laid out; `layouts/` does that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,173 +20,150 @@ from types import MappingProxyType
 
 from qwen_lsp.context.pack import ContextFile, estimate, window_after, window_before
 from qwen_lsp.prompt.hunks import Hunk, hunks, patched
+from qwen_lsp.prompt.tail import Place, Source, Tail, laid
 
-LOG_TOKENS = 1024  # a log of so many is no reason for a new base
-LOG_SHARE = 4  # nor is one that is a smaller part of the base than one in so many: reading that again costs more
-TAIL_BEFORE_TOKENS = 96  # lines before the cursor when the tail is laid out anew; they may grow to twice that
-TAIL_AFTER_TOKENS = 48
-TAIL_TOKENS = 2 * TAIL_BEFORE_TOKENS + 2 * TAIL_AFTER_TOKENS  # at most, unless a single line is longer
+__all__ = ["Entry", "Ledger", "Place", "Source", "Tail", "advanced", "appended", "based", "due", "excerpt", "settled"]
 
+LOG_TOKENS = 1024  # hunks of so many are no reason for a new base
+LOG_SHARE = 4  # nor are those that are a smaller part of what is shown than one in so many: folding them costs more
+NOTHING: Mapping[str, "Source"] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A text that may be shown, as it is now: lines end by LF. `path` is what the model sees it called."""
-
-    uri: str
-    path: str
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the cursor is, as an offset into the source's text."""
-
-    source: Source
-    offset: int
-
-    @property
-    def before(self) -> str:
-        return self.source.text[: self.offset]
-
-    @property
-    def after(self) -> str:
-        return self.source.text[self.offset :]
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """What stands around the cursor. `before` begins at `start`, on line `line`, which counts from 0."""
-
-    uri: str
-    path: str
-    start: int
-    line: int
-    before: str = field(repr=False)
-    after: str = field(repr=False)
+type Entry = str | ContextFile  # a hunk, or what is shown of a file
+type Hidden = tuple[int, int]  # how many of a file's first and last lines an excerpt leaves out
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One window's prompt up to the tail, and the tail of the last request."""
+    """One window's prompt up to the tail, and the tail of the last request.
+
+    `first`: the texts of open files as their excerpts show them, `known`: what base and log together say, both by
+    URI. `hidden`: what the excerpts leave out that show a file around a place, or all of it.
+    """
 
     repository: str
-    base: tuple[ContextFile, ...]
-    log: tuple[str, ...]
-    known: Mapping[str, Source]  # by uri: what base and log together say
-    hidden: Mapping[str, tuple[int, int]]  # by uri: how many of the first and the last lines neither holds
+    base: tuple[ContextFile, ...] = ()
+    log: tuple[Entry, ...] = ()
+    first: Mapping[str, Source] = field(default=NOTHING, repr=False)
+    known: Mapping[str, Source] = field(default=NOTHING, repr=False)
+    hidden: Mapping[ContextFile, Hidden] = field(default=MappingProxyType({}), repr=False)
     tail: Tail | None = None
+    n_shown: int = 0  # tokens of excerpts, in base and log
+    n_hunks: int = 0  # tokens of hunks
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.base and not self.log
 
 
-def rebased(
-    repository: str, context: Sequence[ContextFile], sources: Mapping[str, Source], place: Place, n_tokens: int
+def based(
+    repository: str,
+    files: Sequence[ContextFile],
+    sources: Mapping[str, Source],
+    hidden: Mapping[ContextFile, Hidden] = MappingProxyType({}),
 ) -> Ledger:
-    """A ledger with an empty log: `context`, packed already, then up to `n_tokens` of the file at the cursor."""
-    here = place.source
-    shown, hidden = _excerpt(place, n_tokens)
-    files = (*(file for file in context if file.path != here.path), ContextFile(here.path, shown))
-    paths = {file.path for file in files}
-    known = {uri: source for uri, source in sources.items() if source.path in paths} | {here.uri: here}
-    return Ledger(repository, files, (), MappingProxyType(known), MappingProxyType({here.uri: hidden}))
+    """A ledger with these files and an empty log. `sources`: the open texts as the files show them."""
+    return replace(appended(Ledger(repository), files, sources, hidden), base=tuple(files), log=())
 
 
-def advanced(ledger: Ledger, sources: Mapping[str, Source], place: Place, n_tokens: int) -> Ledger:
-    """The ledger for a request at `place`: the log has grown by what was edited elsewhere, the tail is laid out.
+def advanced(ledger: Ledger, sources: Mapping[str, Source], place: Place, *, is_brief: bool = False) -> Ledger:
+    """The ledger for a request at `place`: the log has grown by what was edited elsewhere, the tail is laid out."""
+    tail = laid(ledger.tail, place, is_brief=is_brief)
+    return replace(_logged(ledger, sources, tail), tail=tail)
 
-    A file that neither base nor log shows is put into the log, up to `n_tokens` of it.
-    """
-    here, tail = place.source, _tail(ledger.tail, place)
-    known, log, hidden = dict(ledger.known), list(ledger.log), ledger.hidden
+
+def settled(ledger: Ledger, sources: Mapping[str, Source]) -> Ledger:
+    """The ledger with everything in its log that its files' texts have come to, and no tail."""
+    return replace(_logged(ledger, sources, None), tail=None)
+
+
+def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) -> Ledger:
+    """What the tail shows need not be told."""
+    log: list[Entry] = []
+    known: dict[str, Source] = {}
     for uri, old in ledger.known.items():
         source = sources.get(uri)
         if source is None or source.text is old.text:
             continue
-        changes = [hunk for hunk in hunks(old.text, source.text) if uri != here.uri or not _within(hunk, tail)]
+        changes = hunks(old.text, source.text)
+        if tail is not None and uri == tail.uri:
+            changes = tuple(hunk for hunk in changes if not _within(hunk, tail))
         if changes:
             log += [_rendered(source.path, hunk) for hunk in changes]
             known[uri] = replace(source, text=patched(old.text, changes))
-    if here.uri not in known:
-        shown, hidden_here = _excerpt(place, n_tokens)
-        log.append(f"{here.path}\n{shown.rstrip()}\n")
-        known[here.uri], hidden = here, MappingProxyType({**hidden, here.uri: hidden_here})
-    if len(log) == len(ledger.log):
-        return replace(ledger, tail=tail)
-    return Ledger(ledger.repository, ledger.base, tuple(log), MappingProxyType(known), hidden, tail)
+    if not log:
+        return ledger
+    n_hunks = ledger.n_hunks + sum(estimate(entry) for entry in log if isinstance(entry, str))
+    return replace(ledger, log=(*ledger.log, *log), known=MappingProxyType({**ledger.known, **known}), n_hunks=n_hunks)
 
 
-def noted(ledger: Ledger, files: Sequence[ContextFile]) -> Ledger:
-    """The ledger with more of other files in its log. What it knows of open ones stays: these are parts of files."""
-    return replace(ledger, log=(*ledger.log, *(f"{file.path}\n{file.text.rstrip()}\n" for file in files)))
+def appended(
+    ledger: Ledger,
+    files: Sequence[ContextFile],
+    sources: Mapping[str, Source],
+    hidden: Mapping[ContextFile, Hidden] = MappingProxyType({}),
+) -> Ledger:
+    """The ledger with more excerpts in its log; nothing before them moves. `hidden`: what they leave out of open files.
+
+    What is known of open files stays; a file that nothing was known of is known from now on, as `sources` have it.
+    """
+    texts = {source.path: source.text for source in sources.values()}
+    paths = {file.path for file in files}
+    whole = {file: (0, 0) for file in files if texts.get(file.path) == file.text}
+    new = {uri: each for uri, each in sources.items() if each.path in paths and uri not in ledger.known}
+    return replace(
+        ledger,
+        log=(*ledger.log, *files),
+        first=MappingProxyType({**ledger.first, **new}),
+        known=MappingProxyType({**ledger.known, **new}),
+        hidden=MappingProxyType({**ledger.hidden, **whole, **hidden}),
+        n_shown=ledger.n_shown + sum(map(cost, files)),
+    )
 
 
-def shows(ledger: Ledger, path: str, name: str) -> bool:
-    """Whether base or log has this name in what they show of a file."""
-    based = any(file.path == path and name in file.text for file in ledger.base)
-    return based or any(entry.startswith(path + "\n") and name in entry for entry in ledger.log)
-
-
-def worn(ledger: Ledger, place: Place) -> str | None:
-    """Why a new base is due, or None."""
-    if log_tokens(ledger) > most_log_tokens(ledger):
+def due(ledger: Ledger, place: Place) -> str | None:
+    """Why the ledger should show more, or have a new base; None where it need not."""
+    if ledger.is_empty:
+        return "nothing is shown yet"
+    if ledger.n_hunks > most_hunk_tokens(ledger):
         return "the log is long"
-    above, below = ledger.hidden.get(place.source.uri, (0, 0))
-    if place.before.count("\n") < above or place.after.count("\n") < below:
-        return "the cursor left what the base shows of its file"
+    if not covers(ledger, place):
+        return "the cursor is where nothing of its file is shown"
     return None
 
 
-def most_log_tokens(ledger: Ledger) -> int:
-    """How long the log may be before it is folded into a new base."""
-    return max(LOG_TOKENS, sum(estimate(file.text) for file in ledger.base) // LOG_SHARE)
+def covers(ledger: Ledger, place: Place) -> bool:
+    """Whether an excerpt shows the lines at the cursor."""
+    seen = {ends for file, ends in ledger.hidden.items() if file.path == place.source.path}
+    if not seen or (0, 0) in seen:
+        return bool(seen)
+    text, offset = place.source.text, place.offset
+    above, below = text.count("\n", 0, offset), text.count("\n", offset)
+    return any(above >= ends[0] and below >= ends[1] for ends in seen)
 
 
-def log_tokens(ledger: Ledger) -> int:
-    """About how long the log is, rather too long than too short."""
-    return sum(map(estimate, ledger.log))
+def most_hunk_tokens(ledger: Ledger) -> int:
+    """How long the hunks may become before they are folded into a new base."""
+    return max(LOG_TOKENS, ledger.n_shown // LOG_SHARE)
 
 
-def _tail(last: Tail | None, place: Place) -> Tail:
-    """The tail at `place`. It begins where the last one did as long as that is near, so that typing appends."""
-    here, before = place.source, place.before
-    start = _whole_lines_start(before)
-    if last is not None and last.uri == here.uri and before[last.start - 1 : last.start] in ("\n", ""):
-        first_line = last.before[: last.before.find("\n") + 1]
-        if before.startswith(first_line, last.start) and estimate(before[last.start :]) <= 2 * TAIL_BEFORE_TOKENS:
-            start = last.start
-    line = before.count("\n", 0, start)
-    return Tail(here.uri, here.path, start, line, before[start:], _lines_after(place.after))
+def excerpt(place: Place, n_tokens: int) -> tuple[ContextFile, Hidden]:
+    """The file around the cursor, three quarters of the budget before it, and what that leaves out."""
+    before, after = window_before(place.before, n_tokens * 3 // 4), window_after(place.after, n_tokens // 4)
+    above = place.before.count("\n", 0, len(place.before) - len(before))
+    return ContextFile(place.source.path, before + after), (above, place.after.count("\n", len(after)))
 
 
-def _whole_lines_start(before: str) -> int:
-    """Where the tail begins: as many whole lines as fit, the cursor's own at least."""
-    start = before.rfind("\n") + 1
-    while start:
-        earlier = before.rfind("\n", 0, start - 1) + 1
-        if estimate(before[earlier:]) > TAIL_BEFORE_TOKENS:
-            break
-        start = earlier
-    return start
-
-
-def _lines_after(after: str) -> str:
-    """The rest of the cursor's line, and whole lines after it."""
-    own = after.find("\n") + 1 or len(after)
-    return window_after(after[:own], TAIL_AFTER_TOKENS) + window_after(after[own:], TAIL_AFTER_TOKENS)
+def cost(file: ContextFile) -> int:
+    """About how many tokens an excerpt takes, rather too many than too few."""
+    return estimate(file.path) + estimate(file.text)
 
 
 def _within(hunk: Hunk, tail: Tail) -> bool:
     """Whether the tail shows all that the hunk put in, and the place of what it took out."""
-    last = tail.line + (tail.before + tail.after).count("\n")
-    return tail.line <= hunk.at and hunk.at + len(hunk.new) <= last
+    return tail.line <= hunk.at and hunk.at + len(hunk.new) <= tail.last_line
 
 
 def _rendered(path: str, hunk: Hunk) -> str:
     """A hunk as models know it from patches. Each line is marked, so none can pass for a header."""
     marked = [mark + line for mark, lines in (("-", hunk.old), ("+", hunk.new)) for line in lines]
     return f"@@ {path}:{hunk.at + 1} @@\n" + "".join(line if line.endswith("\n") else line + "\n" for line in marked)
-
-
-def _excerpt(place: Place, n_tokens: int) -> tuple[str, tuple[int, int]]:
-    """The file around the cursor, three quarters of the budget before it; and how many lines above and below it has."""
-    before, after = window_before(place.before, n_tokens * 3 // 4), window_after(place.after, n_tokens // 4)
-    above = place.before.count("\n", 0, len(place.before) - len(before))
-    return before + after, (above, place.after.count("\n", len(after)))

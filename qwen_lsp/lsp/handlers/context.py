@@ -44,8 +44,9 @@ def rows_of(ledger: Ledger, found: Iterable[Item]) -> Iterator[Row]:
     for file in ledger.base:
         yield _row("base", file) | ({"symbols": symbols[file.path]} if file.path in symbols else {})
     for entry in ledger.log:
-        name = entry.removeprefix("@@ ").partition("\n")[0].removesuffix(" @@")
-        yield _row("log", ContextFile(name, entry))
+        if isinstance(entry, str):
+            entry = ContextFile(entry.removeprefix("@@ ").partition("\n")[0].removesuffix(" @@"), entry)
+        yield _row("log", entry)
     if ledger.tail is not None:
         yield _row("tail", ContextFile(ledger.tail.path, ledger.tail.before + ledger.tail.after))
 

@@ -10,7 +10,8 @@ from qwen_lsp.context.pack import ContextFile
 from qwen_lsp.prompt.heal import border
 from qwen_lsp.prompt.layouts.chat import chat, turn
 from qwen_lsp.prompt.layouts.fim import LOG_NAME, Hole, Question
-from qwen_lsp.prompt.segments import Prompt, Text
+from qwen_lsp.prompt.ledger import Entry
+from qwen_lsp.prompt.segments import Text
 
 FENCE = "```"
 SEARCH, DIVIDER, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
@@ -53,13 +54,18 @@ def question(layout: Begun, hole: Hole, *, heal: bool = True, stop: tuple[str, .
     return Question(chat([turn("user", *shown)], begun, (*stop, *layout.stop)), line[cut:])
 
 
-def base_prompt(files: tuple[ContextFile, ...], log: tuple[str, ...] = ()) -> Prompt:
-    """What every question begins with whose hole has these files first, and a log that begins like this one."""
-    shown = _shown(files, log)
-    whole = chat([turn("user", *shown)])
-    return Prompt(whole.segments[: 2 + len(shown)], (2 + len(shown),))  # without what ends the turn
+def _shown(files: tuple[ContextFile, ...], log: tuple[Entry, ...]) -> list[str]:
+    texts = [_file(file) for file in files]
+    is_patch = False
+    for entry in log:
+        if isinstance(entry, ContextFile):
+            texts.append(_file(entry))
+            is_patch = False
+        elif entry:
+            texts += [entry] if is_patch else [f"{LOG_NAME}\n", entry]
+            is_patch = True
+    return texts
 
 
-def _shown(files: tuple[ContextFile, ...], log: tuple[str, ...]) -> list[str]:
-    texts = [f"{file.path}\n{FENCE}\n{file.text.rstrip()}\n{FENCE}\n" for file in files]
-    return [*texts, *([f"{LOG_NAME}\n", *(entry for entry in log if entry)] if log else [])]
+def _file(file: ContextFile) -> str:
+    return f"{file.path}\n{FENCE}\n{file.text.rstrip()}\n{FENCE}\n"

@@ -7,14 +7,17 @@ so that typing appends to the prompt. Pure; does not know which model is loaded,
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from qwen_lsp.context.pack import ContextFile
 from qwen_lsp.prompt.heal import border
+from qwen_lsp.prompt.ledger import Entry
 from qwen_lsp.prompt.segments import Control, Prompt, Segment, Text
 
 PREFIX, SUFFIX, MIDDLE = Control("<|fim_prefix|>"), Control("<|fim_suffix|>"), Control("<|fim_middle|>")
 REPO, FILE = Control("<|repo_name|>"), Control("<|file_sep|>")
 LOG_NAME = "changes.patch"  # what the log is called, as if it were a file
+MARK_CHARS = 2_000  # between two marks in a base, at least: each costs the engine a snapshot
 STOP_CONTROLS = ("<|endoftext|>", "<|fim_pad|>", "<|file_sep|>", "<|repo_name|>", "<|im_end|>")
 
 
@@ -46,7 +49,7 @@ LAYOUTS = {layout.name: layout for layout in (JOINT, SUFFIX_FIRST, PREFIX_FIRST)
 class Hole:
     """The file at the cursor, already cut to its budgets, and what surrounds it. Lines end by LF.
 
-    `log`: what has changed since in the files shown, in time order.
+    `log`: what has changed since in the files shown, and what was shown later, in time order.
     """
 
     path: str
@@ -54,7 +57,7 @@ class Hole:
     after: str
     repository: str = ""
     files: tuple[ContextFile, ...] = ()
-    log: tuple[str, ...] = ()
+    log: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +88,41 @@ def question(layout: Layout, hole: Hole, *, heal: bool = True, stop: tuple[str, 
     return Question(_without_empty(segments, marks, stop, layout.stop_controls), line[cut:])
 
 
-def base_prompt(repository: str, files: tuple[ContextFile, ...], log: tuple[str, ...] = ()) -> Prompt:
-    """What every question begins with whose hole has these files first, and a log that begins like this one."""
-    segments, marks = _shown(repository, files)
-    if files and log:
-        segments += [FILE, Text(LOG_NAME + "\n"), *map(Text, log)]
-        marks.append(len(segments))
-    return _without_empty(segments, marks, (), ())
-
-
 def _repository(hole: Hole) -> tuple[list[Segment], list[int]]:
-    """Other files and what changed in them, a mark after each file and after the log; nothing where there are none."""
-    segments, marks = _shown(hole.repository, hole.files)
-    if hole.files:
-        if hole.log:
-            segments += [FILE, Text(LOG_NAME + "\n"), *map(Text, hole.log)]
-            marks.append(len(segments))
-        segments += [FILE, Text(f"{hole.path}\n")]
-    return segments, marks
-
-
-def _shown(repository: str, files: tuple[ContextFile, ...]) -> tuple[list[Segment], list[int]]:
-    segments: list[Segment] = [REPO, Text(f"{repository}\n")] if files else []
-    marks: list[int] = []
-    for file in files:
-        segments += [FILE, Text(f"{file.path}\n{file.text.rstrip()}\n")]  # blank lines at its end tell nothing
+    """Other files and what changed in them, marks between them and after the log; nothing where there are none."""
+    if not hole.files and not hole.log:
+        return [], []
+    base, borders = _shown(hole.repository, hole.files)
+    segments, marks = list(base), list(borders)
+    is_patch = False
+    for entry in hole.log:
+        if isinstance(entry, ContextFile):
+            segments += _file(entry)
+        else:
+            segments += [Text(entry)] if is_patch else [FILE, Text(LOG_NAME + "\n"), Text(entry)]
+        is_patch = not isinstance(entry, ContextFile)
+    if hole.log:
         marks.append(len(segments))
-    return segments, marks
+    return [*segments, FILE, Text(f"{hole.path}\n")], marks
+
+
+@lru_cache(maxsize=4)
+def _shown(repository: str, files: tuple[ContextFile, ...]) -> tuple[tuple[Segment, ...], tuple[int, ...]]:
+    """A base is rendered once, and its segments stay the same objects from key to key."""
+    segments: list[Segment] = [REPO, Text(f"{repository}\n")]
+    marks: list[int] = []
+    n_chars = 0
+    for file in files:
+        segments += _file(file)
+        n_chars += len(file.text)
+        if n_chars >= MARK_CHARS or file is files[-1]:
+            marks.append(len(segments))
+            n_chars = 0
+    return tuple(segments), tuple(marks)
+
+
+def _file(file: ContextFile) -> list[Segment]:
+    return [FILE, Text(f"{file.path}\n{file.text.rstrip()}\n")]  # blank lines at its end tell nothing
 
 
 def _without_empty(

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from qwen_lsp.context.candidates import Symbol
 from qwen_lsp.context.pack import ContextFile, Item, estimate
-from qwen_lsp.features.ledger import NOTED_SCORE, NOTED_TOKENS, compacted, lacking
+from qwen_lsp.features.ledger import NOTED_SCORE, NOTED_TOKENS, compacted, grown, lacking
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.symbols import extract
-from qwen_lsp.prompt.ledger import noted
 from qwen_lsp.settings import Settings
 from tests.qwen_lsp.context.conftest import window
 
@@ -58,8 +57,9 @@ def test_what_is_lacking_is_what_is_strong_and_not_shown() -> None:
     tax = items("tax.py", "def vat(): pass\ndef net(): pass\n")
     assert lacking(ledger, [*items("cart.py", CART), *tax]) == (ContextFile("tax.py", "def vat():\ndef net():\n"),)
     assert lacking(ledger, items("tax.py", "def vat(): pass\n", NOTED_SCORE - 0.1)) == ()
-    later = noted(ledger, lacking(ledger, tax[:1]))
-    assert later.log == ("tax.py\ndef vat():\n",) and later.known == ledger.known and later.base == ledger.base
+    later = grown(ledger, *window(ROOT, {"app.py": "$0"}), tax[:1])
+    assert later.log == (ContextFile("tax.py", "def vat():\n"),)
+    assert later.known == ledger.known and later.base == ledger.base
     assert lacking(later, tax) == (ContextFile("tax.py", "def net():\n"),)
 
 
@@ -70,3 +70,25 @@ def test_little_is_told_at_once_the_best_first() -> None:
     files = lacking(ledger, [*many, *best])
     assert [file.path for file in files] == ["big.py", "z.py"]
     assert sum(estimate(file.text) for file in files) <= NOTED_TOKENS + len(many)  # each line is counted for itself
+
+
+def test_what_the_index_says_late_goes_behind_what_was_shown_meanwhile() -> None:
+    texts = {"app.py": "$0"}
+    ledger = compacted(*window(ROOT, texts))
+    later = grown(ledger, *window(ROOT, texts), items("cart.py", CART, NOTED_SCORE - 0.1), is_bare=True)
+    assert later.base == ledger.base and later.log == (ContextFile("cart.py", "class Cart:\ndef total(self):\n"),)
+
+
+def test_a_new_base_begins_as_the_old_one_did() -> None:
+    """Open files in the order of their opening; the first one has changed in one line, and that is told in the log."""
+    long = "".join(f"def f{n}(): return {n}\n" for n in range(30))
+    texts = {"a.py": long, "b.py": long, "c.py": "x = $0\n"}
+    old = compacted(*window(ROOT, texts), [])
+    assert [file.path for file in old.base] == ["a.py", "b.py", "c.py"]
+    now = {**texts, "a.py": long.replace("return 3\n", "return 4\n"), "d.py": "D = 1\n"}
+    fresh = compacted(*window(ROOT, now), [], old)
+    assert fresh.base[:3] == old.base and fresh.base[3:] == (ContextFile("d.py", "D = 1\n"),)
+    assert fresh.log == ("@@ a.py:4 @@\n-def f3(): return 3\n+def f3(): return 4\n",)
+    rewritten = {**texts, "a.py": long.upper()}
+    later = compacted(*window(ROOT, rewritten), [], old)
+    assert [file.path for file in later.base] == ["b.py", "a.py", "c.py"] and later.log == ()

@@ -10,6 +10,7 @@ from qwen_lsp.features.complete import Nothing
 from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger
 from qwen_lsp.prompt.segments import Text
 from tests.fake_editor import FakeEditor
+from tests.qwen_lsp.lsp.test_indexing import until
 from tests.qwen_lsp.lsp.wire import Wire, inline_at
 
 INLINE = "textDocument/inlineCompletion"
@@ -54,6 +55,19 @@ class Window:
     def type(self, offset: int, text: str, uri: str = URI) -> None:
         self.wire.notify("textDocument/didChange", self.editor.type(uri, offset, text, 0))
 
+    async def based(self, uri: str = URI) -> Ledger:
+        """The ledger of a request once there is a base, which is warm; nothing else is warmed after it."""
+        self.engine.gate.set()
+        async with asyncio.timeout(10):
+            while (ledger := await self.ledger(uri)) is None or not ledger.base:
+                pass
+        await until(lambda: not self.wire.server.session.prompts._growing)
+        self.wire.server.session.prompts.rest()
+        self.engine.asked.clear()
+        if self.engine.error is None:
+            self.engine.gate.clear()
+        return ledger
+
     async def wear(self) -> Ledger:
         """Edit at the top until a new base is asked for; the ledger of that request."""
         for n in range(LOG_TOKENS // 5):
@@ -69,16 +83,17 @@ class Window:
 async def test_an_edit_elsewhere_appends_and_nothing_else_changes() -> None:
     window = Window()
     await window.begin(URI)
-    first = await window.ledger()
+    first = await window.based()
     window.type(0, "import os\n")
     second = await window.ledger(line=161)
-    assert first is not None and second is not None
+    assert second is not None
     assert second.base == first.base and second.log == ("@@ a.py:1 @@\n+import os\n",)
 
 
 async def test_the_old_base_serves_until_the_new_one_is_warm() -> None:
     window = Window()
     await window.begin(URI)
+    await window.based()
     old = await window.wear()
     meanwhile = await window.ledger()
     assert meanwhile is not None and meanwhile.base == old.base
@@ -100,17 +115,35 @@ async def test_the_old_base_serves_until_the_new_one_is_warm() -> None:
 
 async def test_a_base_that_can_not_be_warmed_changes_nothing() -> None:
     window = Window()
+    await window.begin(URI)
+    await window.based()
     window.engine.error = EngineLost("the engine went away")
     window.engine.gate.set()
-    await window.begin(URI)
     old = await window.wear()
     after = await window.ledger()
     assert after is not None and after.base == old.base
 
 
+async def test_a_first_key_waits_for_no_base_and_one_in_a_new_file_for_no_excerpt() -> None:
+    window = Window()
+    await window.begin(URI)
+    first = await window.ledger()
+    assert first is not None and first.is_empty and first.tail is not None and first.tail.is_brief
+    based = await window.based()
+    window.wire.notify("textDocument/didOpen", window.editor.open(OTHER, TEXT))
+    other = await window.ledger(OTHER, 0)
+    assert other is not None and other.base == based.base and other.log == ()
+    window.engine.gate.set()
+    async with asyncio.timeout(10):
+        while (shown := await window.ledger(OTHER, 0)) is not None and not shown.log:
+            pass
+    assert shown is not None and [getattr(entry, "path", "") for entry in shown.log] == ["b.py"]
+
+
 async def test_switching_to_another_open_file_shows_it_once() -> None:
     window = Window()
     await window.begin(URI, OTHER)
+    await window.based()
     first, second, third = [await window.ledger(uri) for uri in (URI, OTHER, URI)]
     assert first is not None and second is not None and third is not None
     assert first.base == second.base == third.base
@@ -120,10 +153,10 @@ async def test_switching_to_another_open_file_shows_it_once() -> None:
 async def test_a_secret_file_has_no_ledger_and_leaves_the_others() -> None:
     window = Window()
     await window.begin(URI, SECRET)
-    first = await window.ledger()
+    first = await window.based()
     assert await window.ledger(SECRET) is None
     last = await window.ledger()
-    assert first is not None and last is not None and last.base == first.base and last.log == ()
+    assert last is not None and last.base == first.base and last.log == ()
     assert SECRET not in last.known
 
 

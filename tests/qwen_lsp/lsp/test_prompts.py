@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qwen_lsp.context.pack import ContextFile
 from qwen_lsp.engine.client import Request
 from qwen_lsp.features.complete import Nothing
 from qwen_lsp.index.build import build
@@ -53,6 +54,14 @@ class Shop:
         assert found is not None
         return found
 
+    async def based(self, path: str = "app.py") -> Ledger:
+        """The ledger once there is a base, and all that is lacking has been shown."""
+        async with asyncio.timeout(10):
+            while not (await self.ledger(path)).base:
+                pass
+        await until(lambda: not self.wire.server.session.prompts._growing)
+        return await self.ledger(path)
+
     async def rows(self, path: str = "app.py", line: int = 4) -> list[dict[str, Any]]:
         place = {"uri": self.uri(path), "position": {"line": line, "character": 0}}
         found = await self.wire.ask("workspace/executeCommand", {"command": "qwen.context", "arguments": [place]})
@@ -87,7 +96,7 @@ async def test_a_file_that_was_opened_has_its_base_from_the_index(shop: Shop) ->
     await shop.begin()
     open_(shop.wire, shop.uri("app.py"), APP)
     await shop.until_found("app.py")
-    found = shown(await shop.ledger())
+    found = shown(await shop.based())
     assert list(found)[-1] == "app.py" and "def total_price(self, rate: float) -> float" in found["shop/cart.py"]
 
 
@@ -98,8 +107,7 @@ async def test_a_key_before_the_index_answers_is_served_from_what_is_open(
     await shop.begin()
     monkeypatch.setattr(shop.wire.server.session.prompts, "opened", lambda uri: None)
     open_(shop.wire, shop.uri("app.py"), APP)
-    assert list(shown(await shop.ledger())) == ["app.py"]
-    await until(lambda: bool(shop.engine.asked))
+    assert (await shop.ledger()).is_empty
     async with asyncio.timeout(10):
         while "shop/cart.py" not in shown(await shop.ledger()):
             pass
@@ -110,7 +118,7 @@ async def test_what_the_cursor_comes_to_need_is_noted_once_and_read_ahead(shop: 
     await shop.begin()
     open_(shop.wire, shop.uri("app.py"), APP)
     await shop.until_found("app.py")
-    first = await shop.ledger()
+    first = await shop.based()
     change = {
         "range": {"start": {"line": 4, "character": 4}, "end": {"line": 4, "character": 4}},
         "text": "VAT_RATES, ",
@@ -121,7 +129,7 @@ async def test_what_the_cursor_comes_to_need_is_noted_once_and_read_ahead(shop: 
         while not (later := await shop.ledger()).log:
             pass
     assert later.base == first.base
-    assert later.log == ("shop/tax.py\nVAT_RATES = {}\n",)
+    assert later.log == (ContextFile("shop/tax.py", "VAT_RATES = {}\n"),)
     await until(lambda: any("VAT_RATES =" in _text(asked) for asked in shop.engine.asked))
     assert (await shop.ledger()).log == later.log
 
@@ -132,7 +140,7 @@ async def test_an_ignored_file_has_no_prompt_and_stands_in_none(shop: Shop) -> N
         open_(shop.wire, shop.uri(path), TREE[path])
     await shop.wire.ask("textDocument/inlineCompletion", inline_at(shop.uri("local/notes.py"), 0, 0))
     assert shop.wire.script.ledgers == [None]
-    ledger = await shop.ledger()
+    ledger = await shop.based()
     assert "local/notes.py" not in shown(ledger) and "hidden_one" not in str(ledger.known)
     (row,) = await shop.rows("local/notes.py", 0)
     assert row["reason"] == "notes.py is left out: ignored (.gitignore:1: local/)"
@@ -143,7 +151,7 @@ async def test_a_file_that_is_ignored_from_now_on_leaves_the_prompt(shop: Shop, 
     await shop.begin()
     for path in ("app.py", "shop/tax.py"):
         open_(shop.wire, shop.uri(path), TREE[path])
-    assert await shop.ledger()
+    assert await shop.based()
     write(shop.root, {".gitignore": "tax.py\n"})
     match how:
         case "save":
@@ -163,7 +171,7 @@ async def test_a_look_that_changes_nothing_leaves_the_ledger(shop: Shop) -> None
     await shop.begin()
     open_(shop.wire, shop.uri("app.py"), APP)
     await shop.until_found("app.py")
-    before = await shop.ledger()
+    before = await shop.based()
     await shop.wire.server.session.judge()
     assert (await shop.ledger()).base is before.base
 
@@ -172,7 +180,7 @@ async def test_the_command_shows_rows_and_changes_nothing(shop: Shop) -> None:
     await shop.begin()
     open_(shop.wire, shop.uri("app.py"), APP)
     await shop.until_found("app.py")
-    before = await shop.ledger()
+    before = await shop.based()
     rows = await shop.rows(line=0)
     assert [row["part"] for row in rows] == ["base"] * len(before.base) + ["tail"]
     (cart,) = [row for row in rows if row["path"] == "shop/cart.py"]

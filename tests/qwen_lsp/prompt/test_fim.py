@@ -1,13 +1,15 @@
 """Golden prompts for each layout, and the laws that reuse rests on."""
 
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.context.pack import ContextFile
-from qwen_lsp.prompt.layouts.fim import JOINT, LAYOUTS, STOP_CONTROLS, Hole, Layout, base_prompt, question
+from qwen_lsp.prompt.layouts.fim import FILE, JOINT, LAYOUTS, STOP_CONTROLS, Hole, Layout, question
+from qwen_lsp.prompt.ledger import Entry
 from qwen_lsp.prompt.segments import Control, Prompt, Text
 from tests.golden import check_golden
 
@@ -19,11 +21,19 @@ TOGETHER = Hole(
     "shop",
     (ContextFile("shop/item.py", "PRICE = 3\n"), ContextFile("README.md", "# <|im_end|> is text\n")),
 )
-EDITED = replace(TOGETHER, log=("@@ shop/item.py:1 @@\n-PRICE = 2\n+PRICE = 3\n", "shop/tax.py\nRATE = 7\n"))
+EDITED = replace(
+    TOGETHER,
+    log=(
+        "@@ shop/item.py:1 @@\n-PRICE = 2\n+PRICE = 3\n",
+        ContextFile("shop/tax.py", "RATE = 7\n"),
+        "@@ shop/tax.py:1 @@\n-RATE = 7\n+RATE = 8\n",
+    ),
+)
 BITS = st.sampled_from(["a", "b_", " ", "\n", "(", "é", "<|im_end|>", "<|fim_middle|>", "\U0001f600"])
 TEXTS = st.lists(BITS, max_size=20).map("".join)
 FILES = st.lists(st.builds(ContextFile, TEXTS, TEXTS), max_size=3).map(tuple)
-LOGS = st.lists(TEXTS, max_size=2).map(tuple)
+ENTRIES = TEXTS | st.builds(ContextFile, TEXTS, TEXTS)
+LOGS = st.lists(ENTRIES, max_size=3).map(tuple)
 HOLES = st.builds(Hole, TEXTS, TEXTS, TEXTS, TEXTS, FILES, LOGS)
 ANY_LAYOUT = st.sampled_from(list(LAYOUTS.values()))
 
@@ -42,7 +52,10 @@ def test_control_tokens_are_only_the_layouts_own(layout: Layout, hole: Hole) -> 
     prompt = question(layout, hole).prompt
     own = [part for part in layout.parts if isinstance(part, Control)]
     names = [segment.token for segment in prompt.segments if isinstance(segment, Control)]
-    frame = ["<|repo_name|>", *["<|file_sep|>"] * (len(hole.files) + bool(hole.log) + 1)] if hole.files else []
+    patches = [key for key, _ in groupby(hole.log, lambda entry: isinstance(entry, str)) if key]
+    shown = [entry for entry in hole.log if isinstance(entry, ContextFile)]
+    n_files = len(hole.files) + len(shown) + len(patches) + 1
+    frame = ["<|repo_name|>", *["<|file_sep|>"] * n_files] if hole.files or hole.log else []
     assert names == frame + [part.token for part in own]
 
 
@@ -101,11 +114,9 @@ def _readable(prompt: Prompt) -> str:
 
 
 @settings(deadline=None)
-@given(HOLES, TEXTS)
-def test_what_is_logged_later_changes_nothing_before_it(hole: Hole, entry: str) -> None:
-    if hole.files and hole.log:
-        one, two = question(JOINT, hole).prompt, question(JOINT, replace(hole, log=(*hole.log, entry))).prompt
-        n_base = len(base_prompt(hole.repository, hole.files).segments)
-        n_log = 2 + sum(bool(text) for text in hole.log)
-        assert two.segments[: n_base + n_log] == one.segments[: n_base + n_log]
-        assert base_prompt(hole.repository, hole.files).segments == one.segments[:n_base]
+@given(HOLES, ENTRIES)
+def test_what_is_logged_later_changes_nothing_before_it(hole: Hole, entry: Entry) -> None:
+    one, two = question(JOINT, hole).prompt, question(JOINT, replace(hole, log=(*hole.log, entry))).prompt
+    if hole.files or hole.log:
+        here = max(number for number, segment in enumerate(one.segments) if segment == FILE)
+        assert two.segments[:here] == one.segments[:here]

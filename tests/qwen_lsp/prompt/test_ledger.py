@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qwen_lsp.context.pack import ContextFile
 from qwen_lsp.prompt.hunks import hunks, lines, patched
-from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger, Place, Source, advanced, rebased, worn
+from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger, Place, Source, advanced, appended, based, due, excerpt
 
 BUDGET = 4000
 
@@ -27,12 +27,13 @@ def sources(*all_of: Source) -> Mapping[str, Source]:
 
 def opened(place: Place, *others: Source) -> Ledger:
     context = [ContextFile(other.path, other.text) for other in others]
-    ledger = rebased("w", context, sources(place.source, *others), place, BUDGET)
-    return advanced(ledger, sources(place.source, *others), place, BUDGET)
+    here, ends = excerpt(place, BUDGET)
+    ledger = based("w", [*context, here], sources(place.source, *others), {here: ends})
+    return advanced(ledger, sources(place.source, *others), place)
 
 
 def go_on(ledger: Ledger, place: Place, *others: Source) -> Ledger:
-    return advanced(ledger, sources(place.source, *others), place, BUDGET)
+    return advanced(ledger, sources(place.source, *others), place)
 
 
 FAR = "".join(f"def f{n}(value):\n    return value + {n}\n\n\n" for n in range(40))
@@ -64,13 +65,18 @@ def test_an_edit_is_logged_when_the_cursor_leaves_it() -> None:
     assert ledger.log == (f"@@ a.py:{text.count(chr(10))} @@\n-x = 1\n+x = 21\n",)
 
 
-def test_another_file_that_changed_is_a_hunk_and_one_that_is_new_is_shown_whole() -> None:
+def test_another_file_that_changed_is_a_hunk_and_one_that_is_new_costs_its_tail() -> None:
     other = source("b.py", "B = 1\n")
     ledger = opened(at("x = $0\n"), other)
     ledger = go_on(ledger, at("x = $0\n"), source("b.py", "B = 2\n"))
     assert ledger.log == ("@@ b.py:1 @@\n-B = 1\n+B = 2\n",)
-    ledger = go_on(ledger, at("C = $0\n", "c.py"), source("b.py", "B = 2\n"), source("a.py", "x = \n"))
-    assert ledger.log[1:] == ("c.py\nC =\n",)
+    new = at("C = $0\n", "c.py")
+    later = go_on(ledger, new, source("b.py", "B = 2\n"), source("a.py", "x = \n"))
+    assert later.log == ledger.log and later.tail is not None and later.tail.path == "c.py"
+    assert due(later, new) == "the cursor is where nothing of its file is shown"
+    here, ends = excerpt(new, BUDGET)
+    shown = appended(later, (here,), sources(new.source), {here: ends})
+    assert shown.log == (*ledger.log, here) and due(shown, new) is None
 
 
 def test_switching_between_files_that_are_shown_costs_tails_only() -> None:
@@ -81,15 +87,15 @@ def test_switching_between_files_that_are_shown_costs_tails_only() -> None:
         assert ledger.log == ()
 
 
-def test_a_long_log_and_a_far_cursor_ask_for_a_new_base() -> None:
+def test_a_long_log_and_a_far_cursor_ask_for_more() -> None:
     place = at(FAR + "x = $0\n")
     ledger = opened(place)
-    assert worn(ledger, place) is None
+    assert due(ledger, place) is None and due(Ledger("w"), place) == "nothing is shown yet"
     for n in range(LOG_TOKENS // 10):
         ledger = go_on(ledger, at(FAR.replace("value", f"value{n}", 1) + "x = $0\n"))
-    assert worn(ledger, place) == "the log is long"
+    assert due(ledger, place) == "the log is long"
     far = at("$0" + FAR * 20)
-    assert worn(opened(at(FAR * 20 + "$0")), far) == "the cursor left what the base shows of its file"
+    assert due(opened(at(FAR * 20 + "$0")), far) == "the cursor is where nothing of its file is shown"
 
 
 # Random sessions: two files, edits anywhere, requests at random places.
@@ -116,9 +122,10 @@ def test_what_is_before_the_tail_only_grows_and_what_is_known_was_true(a: str, b
         place = Place(source(where, texts[where]), data.draw(st.integers(0, len(texts[where]))))
         now = sources(*(source(path, text) for path, text in texts.items()))
         if ledger is None:
-            ledger = rebased("w", [ContextFile("a.py", texts["a.py"])], now, place, BUDGET)
-        after = advanced(ledger, now, place, BUDGET)
-        assert after == advanced(ledger, now, place, BUDGET)
+            ledger = based("w", [ContextFile("a.py", texts["a.py"])], now)
+        is_brief = data.draw(st.booleans())
+        after = advanced(ledger, now, place, is_brief=is_brief)
+        assert after == advanced(ledger, now, place, is_brief=is_brief)
         assert after.base == ledger.base and after.log[: len(ledger.log)] == ledger.log
         check_truth(after, now, place)
         ledger = after
@@ -139,5 +146,5 @@ def check_truth(ledger: Ledger, now: Mapping[str, Source], place: Place) -> None
 def test_a_line_that_looks_like_a_header_stays_marked() -> None:
     ledger = opened(at(FAR + "x = $0\n"))
     changed = go_on(ledger, at("@@ b.py:1 @@\n" + FAR + "x = $0\n"))
-    assert all(line[:1] in "@+-" for entry in changed.log for line in lines(entry))
+    assert all(line[:1] in "@+-" for entry in changed.log for line in lines(str(entry)))
     assert changed.log == ("@@ a.py:1 @@\n+@@ b.py:1 @@\n",)
