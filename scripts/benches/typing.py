@@ -1,6 +1,6 @@
 """Typing replayed from a repository's history, through the whole server over stdio, against the real daemon.
 
-    scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N] [--context-tokens N] [--no-baseline]
+    scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N] [--context-tokens N] [--no-baseline] [--explain]
 
 Each key is sent as an editor sends it, after the pause that a person makes (a second at most), and its answer awaited.
 Tokens are the daemon's counts. The baseline asks the same keys of
@@ -23,6 +23,7 @@ from qwen_lsp.eval.replay import Played, play, trace
 from qwen_lsp.eval.traces import Stroke
 from scripts.benches.inference_servers import ROOT, Engine, Server, get, homes, ours, peer
 from scripts.benches.typing_baseline import Vim
+from scripts.benches.typing_spent import recorded, spent, told
 from scripts.benches.typing_window import Key, Window
 
 SEED = 0
@@ -73,10 +74,13 @@ def main(arguments: Sequence[str]) -> int:
         for engine in engines:
             run = Run(folder.name, engine, options.context_tokens)
             runs.append(run)
-            _ours(run, session)
+            record = options.out / f"typing-{run.repository}-{engine}.jsonl" if options.explain else None
+            _ours(run, session, record)
             if engine == "llama" and not options.no_baseline:
                 _baseline(run, session, options.out / "llama-server.log")
             print("\n".join(lines(run)), flush=True)
+            if record is not None:
+                print("\n".join(told(spent(record))), flush=True)
     path = options.out / "typing.json"
     path.write_text(json.dumps({"load": os.getloadavg(), "runs": [run.as_json() for run in runs]}, indent=1), "utf-8")
     print(f"wrote {path}")
@@ -91,7 +95,7 @@ def cut(repository: Repository, n_keys: int) -> Session:
     return Session(repository, found.commit, found.strokes, found.tabs)
 
 
-def _ours(run: Run, session: Session) -> None:
+def _ours(run: Run, session: Session, record: Path | None) -> None:
     options: dict[str, Any] = {"engine": run.engine, "completion": {"debounce_ms": 0}}
     if run.context_tokens is not None:
         options["completion"]["context_tokens"] = run.context_tokens
@@ -99,7 +103,7 @@ def _ours(run: Run, session: Session) -> None:
         tree = Path(work).resolve() / run.repository
         session.repository.checkout(tree).move(session.commit)
         daemon = ours(run.engine, home)
-        window = Window(tree)
+        window = Window(tree) if record is None else Window(tree, recorded(record))
         try:
             window.start_in(home, options)
             for path in session.tabs:
@@ -198,5 +202,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keys", type=int, default=400, help="at least so many, of each repository (default: 400)")
     parser.add_argument("--context-tokens", type=int, metavar="N", help="the setting completion.context_tokens")
     parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument("--explain", action="store_true", help="count what the evaluated tokens were spent on")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="FOLDER")
     return parser
