@@ -65,7 +65,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """`prompt` as text, in which control tokens are recognised, or as token ids, which alone carry marks."""
+    """`prompt` as text, in which control tokens are recognised, or as token ids, which alone carry marks.
+
+    Long ones may come packed, as `prompt_ids`.
+    """
 
     prompt: str | tuple[int, ...]
     cache_marks: tuple[int, ...]
@@ -117,6 +120,9 @@ def detokenize(fields: Fields, n_vocab: int) -> tuple[int, ...]:
 
 
 def _prompt(fields: Fields, n_vocab: int) -> str | tuple[int, ...]:
+    packed = fields.packed("prompt_ids", n_vocab - 1)
+    if packed:
+        return packed
     value = fields.get("prompt")
     if not isinstance(value, str | list):
         raise fields.refuse("prompt", "must be a string or a list of token ids")

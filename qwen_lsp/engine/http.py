@@ -5,8 +5,11 @@ Knows the wire and nothing else: not how a daemon is found, when to retry, what 
 
 import asyncio
 import os
+import sys
 import time
 import uuid
+from array import array
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -27,6 +30,7 @@ LOAD_TIMEOUT_S = 900.0  # twenty gigabytes from a slow disk
 LOAD_POLL_S = 0.2
 POOL_TIMEOUT_S = 10.0
 MAX_CONNECTIONS = 16
+PACKED_FROM = 512  # token ids: fewer are written and read as a list in a fifth of a millisecond
 
 WINDOW = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"  # groups this window's jobs for fairness
 
@@ -111,7 +115,7 @@ class Daemon:
         ids, marks = await self._ids(request.prompt)
         body: dict[str, Any] = {
             "model": self._model,
-            "prompt": ids,
+            **_wired(ids),
             "cache_marks": marks,
             "max_tokens": request.max_tokens,
             "temperature": 0,
@@ -137,9 +141,9 @@ class Daemon:
                 for item in items(line, begun):
                     yield item
 
-    async def _ids(self, prompt: Prompt) -> tuple[list[int], list[int]]:
+    async def _ids(self, prompt: Prompt) -> tuple[array[int], list[int]]:
         """The prompt as token ids, and its marks as offsets into them."""
-        ids: list[int] = []
+        ids = array("I")
         places = [0]
         for segment in prompt.segments:
             found = await self._tokens.ids(segment, self._ids_of)
@@ -166,3 +170,13 @@ class Daemon:
             raise problem_of(answer)
         tokens: list[int] = field_of(answer, "tokens")
         return tokens
+
+
+def _wired(ids: array[int]) -> dict[str, Any]:
+    """Token ids for the daemon: a list, and where that would be felt at each key, their bytes."""
+    if len(ids) < PACKED_FROM:
+        return {"prompt": ids.tolist()}
+    if sys.byteorder == "big":
+        ids = array("I", ids)
+        ids.byteswap()
+    return {"prompt_ids": b64encode(ids.tobytes()).decode("ascii")}

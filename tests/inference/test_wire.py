@@ -1,6 +1,7 @@
 """Request bodies: what is taken, what is refused, and by what name. The shape of the answers."""
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -183,6 +184,16 @@ def test_numbers_that_are_none(name: str, value: object) -> None:
 )
 def test_values_that_are_refused(name: str, value: object) -> None:
     check_refused(name, **{name: value})
+
+
+def test_ids_may_come_packed() -> None:
+    def packed(*ids: int) -> str:
+        return b64encode(b"".join(n.to_bytes(4, "little") for n in ids)).decode()
+
+    assert completion(prompt=None, prompt_ids=packed(1, 2, N_VOCAB - 1)).prompt == (1, 2, N_VOCAB - 1)
+    assert completion(prompt_ids="").prompt == "x"
+    for wrong in (7, "?", "AAA=", packed(1)[:-2], packed(N_VOCAB)):
+        check_refused("prompt_ids", prompt_ids=wrong)
 
 
 @pytest.mark.parametrize("marks", [[-1], [4], [2, 1], [1, 1], ["1"], 1, [True]])
