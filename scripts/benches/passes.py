@@ -28,7 +28,7 @@ from scripts.benches.inference_commits import recorded
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 REPEATS = 7
-ANSWER_TOKENS = 400  # of each recorded edit
+ANSWER_TOKENS = 300  # of each recorded edit
 SEED = 0
 
 
@@ -103,6 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--contexts", type=lambda text: [int(n[:-1]) * 1000 for n in text.split(",")], default=[1000, 4000]
     )
-    parser.add_argument("--edits", type=int, default=12, metavar="N")
+    parser.add_argument("--edits", type=int, default=6, metavar="N")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     return parser
