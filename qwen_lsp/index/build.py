@@ -23,6 +23,8 @@ from qwen_lsp.index.workers import Done, Pool, batches, done_here, row_of
 WRITTEN_AT_ONCE = 512  # files per transaction: fewer cost more, more are lost in a crash
 WRITTEN_AFTER_S = 2.0
 IN_PROCESS_BYTES = 300_000  # parsed sooner than processes start
+# What each further process must have to do: its start and its queries cost 0.1 s of CPU, as much as half a megabyte.
+BYTES_PER_WORKER = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +181,23 @@ class _Writer:
         self._rows, self._gone, self._written = [], (), time.monotonic()
 
 
+def workers_for(n_bytes: int, most: int) -> int:
+    """How many processes so many bytes are worth; at least one, since a file may kill the parser."""
+    return max(1, min(most, n_bytes // BYTES_PER_WORKER))
+
+
 def _results(
     store: Store, root: Path, files: Sequence[FileStat], n_workers: int, idle: bool, cancelled: Callable[[], bool]
 ) -> Generator[Done]:
     place = os.fsencode(root.absolute()) + b"/"
-    if sum(file.size for file in files) <= IN_PROCESS_BYTES:
+    n_bytes = sum(file.size for file in files)
+    if n_bytes <= IN_PROCESS_BYTES:
         for batch in batches(files):
             if cancelled():
                 return
             yield replace(done_here(store.has, place, batch), cpu_s=0.0)  # it is in this process's own
         return
-    pool = Pool(store.path, place, n_workers, idle)
+    pool = Pool(store.path, place, workers_for(n_bytes, n_workers), idle)
     try:
         yield from pool.run(batches(files), cancelled)
     finally:

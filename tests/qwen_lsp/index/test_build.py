@@ -44,6 +44,7 @@ def defining(store: Store, root: Path, name: str) -> list[str]:
 def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small trees go to the processes too, in small jobs."""
     monkeypatch.setattr(building, "IN_PROCESS_BYTES", 0)
+    monkeypatch.setattr(building, "BYTES_PER_WORKER", 1)
     monkeypatch.setattr(workers, "BATCH_FILES", 3)
 
 
@@ -260,6 +261,13 @@ def test_a_file_that_kills_the_parser_is_remembered_and_costs_nothing_else(
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("n_bytes", "most", "n_workers"), [(0, 8, 1), (3_999_999, 8, 1), (4_000_000, 8, 2), (1 << 30, 8, 8)]
+)
+def test_a_small_tree_is_not_worth_many_processes(n_bytes: int, most: int, n_workers: int) -> None:
+    assert building.workers_for(n_bytes, most) == n_workers
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="as Linux names it")
 def test_idle_is_the_systems_lowest() -> None:
     code = (
@@ -277,7 +285,8 @@ from qwen_lsp.index import build as building, workers
 from qwen_lsp.index.locks import Taken
 from qwen_lsp.index.store import Store
 
-building.IN_PROCESS_BYTES, building.WRITTEN_AT_ONCE, workers.BATCH_FILES = 0, 1, 3
+building.IN_PROCESS_BYTES, building.BYTES_PER_WORKER = 0, 1
+building.WRITTEN_AT_ONCE, workers.BATCH_FILES = 1, 3
 root, folder, holds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "holds"
 
 def progress(at):
