@@ -16,6 +16,7 @@ import asyncio
 import json
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -30,7 +31,7 @@ from qwen_lsp.features.refactor.workspace import Workspace
 from qwen_lsp.verify.trust import trust
 from scripts.benches import refactor_engine
 from scripts.benches.refactor_hostile import attacked
-from scripts.benches.refactor_scripted import Scripted, scripted
+from scripts.benches.refactor_scripted import scripted
 
 REPOSITORY = Path(__file__).parents[2]
 SEED = 7
@@ -51,9 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["QWEN_LSP_HOME"] = home  # trust, index, copies and the daemon are this run's own
         with ExitStack() as stack:
             found = [_opened(root.resolve(), options.tasks, stack) for root in options.repositories]
-            results = asyncio.run(_measured(found, options))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "refactor.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+            results: dict[str, Any] = {}
+            asyncio.run(_measured(found, options, results))
     print("\n".join(_lines(results)))
     return 0 if _holds(results) else 1
 
@@ -81,19 +81,24 @@ def _opened(root: Path, most: int, stack: ExitStack) -> Repository:
     return Repository(root.name, place, sorted(chosen, key=lambda task: task.instruction))
 
 
-async def _measured(found: Sequence[Repository], options: argparse.Namespace) -> dict[str, Any]:
-    done: dict[str, Scripted] = {each.name: await scripted(each.tasks, each.place, options.tests) for each in found}
-    hostile = await attacked([(each.place, each.tasks) for each in found], options.hostile, SEED)
-    results: dict[str, Any] = {
-        "scripted": {name: asdict(each) for name, each in done.items()},
-        "hostile": asdict(hostile),
-    }
+async def _measured(found: Sequence[Repository], options: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Into `results`, and to the disk after each part: the whole takes a quarter of an hour."""
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    def keep(name: str, value: Any) -> None:
+        results[name] = value
+        (options.out / "refactor.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        print(f"{name}: measured", file=sys.stderr, flush=True)
+
+    tables = {each.name: await scripted(each.tasks, each.place, options.tests) for each in found}
+    keep("scripted", {name: asdict(table) for name, table in tables.items()})
+    places = [(each.place, each.tasks) for each in found]
+    keep("hostile", asdict(await attacked(places, options.hostile, SEED)))
     everything = [(each.place, task) for each in found for task in each.tasks]
     if options.samples:
-        results["sampled"] = asdict(await refactor_engine.sampled(everything, options.samples, SEED))
+        keep("sampled", asdict(await refactor_engine.sampled(everything, options.samples, SEED)))
     if options.timed:
-        results["timed"] = await asyncio.to_thread(refactor_engine.timed, everything, options.timed, SEED)
-    return results
+        keep("timed", await asyncio.to_thread(refactor_engine.timed, everything, options.timed, SEED))
 
 
 def _holds(results: Mapping[str, Any]) -> bool:
