@@ -39,7 +39,9 @@ Priority = Literal["typing", "action", "refactor", "warm-up"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation, greedy. Of the window's requests with the same `latest_of` only the newest is answered.
+    """One generation, greedy unless a `temperature` is given; then `seed` tells one from another.
+
+    Of the window's requests with the same `latest_of` only the newest is answered.
 
     `prediction`: what the answer will largely repeat, which costs next to nothing then. `grammar`: the form it must
     have; a server may not know that, so what comes is checked all the same.
@@ -49,6 +51,8 @@ class Request:
     max_tokens: int
     priority: Priority
     latest_of: str = ""
+    temperature: float = 0.0
+    seed: int = 0
     prediction: str = field(default="", repr=False)
     grammar: Grammar | None = field(default=None, repr=False)
 
@@ -118,7 +122,8 @@ class Daemon:
             **_wired(ids),
             "cache_marks": marks,
             "max_tokens": request.max_tokens,
-            "temperature": 0,
+            "temperature": request.temperature,
+            "seed": request.seed,
             "stop": list(request.prompt.stop),
             "stop_token_ids": await self._stop_ids(request.prompt),
             "priority": request.priority,

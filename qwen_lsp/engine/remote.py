@@ -123,7 +123,10 @@ class Remote:
 
     async def _asked(self, request: Request, can: Abilities) -> tuple[str, dict[str, Any]]:
         """The route and the body: what this server takes of what the daemon would get."""
-        body: dict[str, Any] = {"max_tokens": max(1, request.max_tokens), "temperature": 0} | can.named
+        body: dict[str, Any] = {
+            "max_tokens": max(1, request.max_tokens),
+            "temperature": request.temperature,
+        } | can.named
         body |= {"stream": True, "stop": list(request.prompt.stop), "stream_options": {"include_usage": True}}
         marks: list[int] = []
         stop_ids: list[int] = []

@@ -17,13 +17,13 @@ __all__ = ["TYPING", "Completion", "Manner", "Nothing", "Usage", "complete"]
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """`text` replaces the document's `start` to `end`, both offsets. `others` would do so, too, best first."""
+    """`text` replaces the document's `start` to `end`, both offsets. `others` would, too; None: nobody wanted any."""
 
     text: str
     start: int
     end: int
     usage: Usage
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,13 @@ class Manner:
     """How a completion is asked for.
 
     `latest_of`: a newer request of the window that says the same ends this one. `heard` is told how the suggestion
-    begins, as often as the model says more of it.
+    begins, as often as the model says more of it. `n_others`: how many more suggestions are wanted, for people who ask.
     """
 
     priority: Priority = "typing"
     latest_of: str = ""
     heard: Callable[[str], None] = unheard
+    n_others: int = 0
 
 
 TYPING = Manner()
@@ -72,8 +73,10 @@ async def complete(
         heard=manner.heard,
         kind=kind,
         hole=hole,
+        n_others=manner.n_others,
     )
     filled = await fill(snapshot, task, engine, ledger)
     if isinstance(filled, Nothing):
         return filled
-    return Completion(filled.text, cursor.offset, cursor.offset, filled.usage)
+    others = filled.others if manner.n_others else None
+    return Completion(filled.text, cursor.offset, cursor.offset, filled.usage, others)

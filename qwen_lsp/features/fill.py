@@ -3,6 +3,7 @@
 Shared by completion and actions: a hole is a range of one document, empty where the user types.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from qwen_lsp.context.pack import pack, window_after, window_before
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path, shown_text
 from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.engine.http import Priority
+from qwen_lsp.errors import EngineError
 from qwen_lsp.features.ledger import hole_of
 from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, Place, enough, finish, place, unfenced
 from qwen_lsp.post.indent import restyled, unit_of
@@ -28,6 +30,7 @@ CONTEXT_TOKENS = 1024
 BEFORE_TOKENS = 1536
 AFTER_TOKENS = 512
 BUDGET_TOKENS = CONTEXT_TOKENS + BEFORE_TOKENS + AFTER_TOKENS
+OTHERS_TEMPERATURE = 0.8  # of further candidates: lower ones say the same again
 HEAL_TOKENS = 8  # the letters that the model repeats before it says something new
 
 
@@ -45,6 +48,7 @@ class Filled:
 
     text: str
     usage: Usage
+    others: tuple[str, ...] = ()  # that would do, too, likely ones first
 
 
 def unheard(so_far: str) -> None:
@@ -55,7 +59,7 @@ def unheard(so_far: str) -> None:
 class Task:
     """A hole, and how much may be said in it. `tail` is imagined between the hole and what stands behind it.
 
-    `heard` is told what the model has said for the hole so far.
+    `heard` is told what the model has said for the hole so far. `n_others`: how many more answers are wanted.
     """
 
     document: Document
@@ -69,6 +73,7 @@ class Task:
     heard: Callable[[str], None] = unheard
     kind: Kind | None = None
     hole: Around | None = None  # parsed already
+    n_others: int = 0
 
 
 async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | None = None) -> Filled | Nothing:
@@ -84,9 +89,31 @@ async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | 
     asked = question(snapshot.settings.completion_layout, hole, stop=stop)
     said = await _read(engine, task, asked, about)
     if said.answer is None:
-        unhealed = question(snapshot.settings.completion_layout, hole, heal=False, stop=stop)
-        said = said.then(await _read(engine, task, unhealed, about))
-    return _checked(task, about, said)
+        asked = question(snapshot.settings.completion_layout, hole, heal=False, stop=stop)
+        said = said.then(await _read(engine, task, asked, about))
+    found = _checked(task, about, said)
+    if isinstance(found, Nothing) or not task.n_others:
+        return found
+    return await _with_others(engine, task, asked, about, found)
+
+
+async def _with_others(engine: Engine, task: Task, asked: Question, about: Place, best: Filled) -> Filled:
+    """More answers to the same question, drawn together: the prompt is read already. Those that differ are kept."""
+    quiet = replace(task, heard=unheard, latest_of="")
+    drawn = await asyncio.gather(
+        *(_read(engine, quiet, asked, about, seed) for seed in range(1, task.n_others + 1)), return_exceptions=True
+    )
+    texts, usage = [best.text], best.usage
+    for said in drawn:
+        if isinstance(said, EngineError):
+            continue  # the best one is there
+        if isinstance(said, BaseException):
+            raise said
+        usage = _Said(None, usage).then(said).usage
+        found = _checked(task, about, said)
+        if isinstance(found, Filled) and found.text not in texts:
+            texts.append(found.text)
+    return Filled(best.text, usage, tuple(texts[1:]))
 
 
 def surroundings(snapshot: Snapshot, task: Task, ledger: Ledger | None = None) -> tuple[Hole, Place]:
@@ -135,11 +162,11 @@ class _Said:
         return _Said(other.answer, usage)
 
 
-async def _read(engine: Engine, task: Task, asked: Question, about: Place) -> _Said:
-    """Read until what will be shown is complete; leaving the stream cancels the rest."""
+async def _read(engine: Engine, task: Task, asked: Question, about: Place, seed: int = 0) -> _Said:
+    """Read until what will be shown is complete; leaving the stream cancels the rest. Without a seed, the likeliest."""
     answer, n_pieces = "", 0
     usage = Usage(0, None, 0, None, 0.0)
-    async with aclosing(engine.generate(_request(task, asked))) as items:
+    async with aclosing(engine.generate(_request(task, asked, seed))) as items:
         async for item in items:
             if isinstance(item, Usage):
                 usage = item
@@ -161,8 +188,10 @@ def _code(task: Task, answer: str) -> str:
     return answer if task.document.language_id == "markdown" else unfenced(answer)
 
 
-def _request(task: Task, asked: Question) -> Request:
-    return Request(asked.prompt, task.max_tokens + (HEAL_TOKENS if asked.typed else 0), task.priority, task.latest_of)
+def _request(task: Task, asked: Question, seed: int) -> Request:
+    most = task.max_tokens + (HEAL_TOKENS if asked.typed else 0)
+    temperature = OTHERS_TEMPERATURE if seed else 0.0
+    return Request(asked.prompt, most, task.priority, task.latest_of, temperature, seed)
 
 
 def _checked(task: Task, about: Place, said: _Said) -> Filled | Nothing:

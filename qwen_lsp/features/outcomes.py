@@ -59,6 +59,18 @@ class Outcomes:
             del self._offers[next(iter(self._offers))]
         return [] if last is not None and offer.at == last.at else [Event("shown", offer)]
 
+    def offered_too(self, name: str, cursor: Cursor, text: str, now: float) -> None:
+        """Another suggestion beside the one that went out last: it counts for nothing until it is accepted."""
+        self._offers[name] = Offer(name, Spot.of(cursor), cursor.document, cursor.offset, text, now)
+
+    def is_shown(self, cursor: Cursor, text: str) -> bool:
+        """Whether the user looks at this suggestion, as what is left of the last one."""
+        offer = self._current
+        if offer is None or offer.spot.uri != cursor.document.uri:
+            return False
+        typed = typed_along(offer, cursor.document)
+        return typed is not None and offer.text[len(typed) :] == text
+
     def accepted(self, name: str, length: int | None, text: str, now: float) -> list[Event]:
         """The user took all of it, or its first `length` units of UTF-16. `text`: the document's, with that in it.
 

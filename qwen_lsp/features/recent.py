@@ -60,8 +60,12 @@ class Recent:
             if spot.uri != uri or spot.after != after:
                 continue
             for typed in _typed(spot, text, offset, found.text):
-                left = tuple(other[len(typed) :] for other in found.others if other.startswith(typed))
-                rest = Completion(found.text[len(typed) :], offset, offset, NO_USAGE, left)
+                others = found.others
+                if others is not None:
+                    others = tuple(
+                        other[len(typed) :] for other in others if other.startswith(typed) and other != typed
+                    )
+                rest = Completion(found.text[len(typed) :], offset, offset, NO_USAGE, others)
                 if not self.is_rejected(cursor, rest.text):
                     return rest
         return None

@@ -29,7 +29,10 @@ _WORD_BEFORE = re.compile(r"\w*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """`text` would replace `start` to `end` of `document`, in which the cursor stands at `offset`."""
+    """`text` would replace `start` to `end` of `document`, in which the cursor stands at `offset`.
+
+    `others`: ids and texts of more of them, for the same range.
+    """
 
     id: str
     document: Document
@@ -37,6 +40,7 @@ class Suggestion:
     text: str
     start: int
     end: int
+    others: tuple[tuple[str, str], ...] = ()
 
 
 def offset(document: Document, position: t.Position, encoding: Encoding) -> int:
@@ -79,13 +83,17 @@ def roots(params: t.InitializeParams) -> tuple[Path, ...]:
 
 
 def inline_list(suggestion: Suggestion, client: Client) -> t.InlineCompletionList:
-    """The one item; its command tells us that it was accepted."""
-    item = t.InlineCompletionItem(
-        insert_text=_new_text(suggestion.text, client),
-        range=span(suggestion.document, suggestion.start, suggestion.end, client.encoding),
-        command=t.Command(title="Accepted", command=ACCEPTED, arguments=[suggestion.id]),
-    )
-    return t.InlineCompletionList(items=[item])
+    """The best one first; each one's command tells us that it was accepted."""
+    where = span(suggestion.document, suggestion.start, suggestion.end, client.encoding)
+    items = [
+        t.InlineCompletionItem(
+            insert_text=_new_text(text, client),
+            range=where,
+            command=t.Command(title="Accepted", command=ACCEPTED, arguments=[name]),
+        )
+        for name, text in ((suggestion.id, suggestion.text), *suggestion.others)
+    ]
+    return t.InlineCompletionList(items=items)
 
 
 def _new_text(text: str, client: Client) -> str:

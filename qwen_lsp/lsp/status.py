@@ -103,6 +103,10 @@ class Status:
     def offered(self, feature: str, uri: str, usage: Usage) -> str:
         """The id of a suggestion that goes out."""
         self.done(feature, uri, usage)
+        return self.next_id()
+
+    def next_id(self) -> str:
+        """For one more suggestion that goes out with another."""
         return str(next(self._ids))
 
     def paused(self, paused: bool) -> None:

@@ -93,6 +93,14 @@ class Suggestions:
         """A suggestion goes out under this name."""
         self._happened(self._outcomes.offered(name, cursor, text, self.clock()))
 
+    def offered_too(self, name: str, cursor: Cursor, text: str) -> None:
+        """Another one goes out beside it."""
+        self._outcomes.offered_too(name, cursor, text, self.clock())
+
+    def is_shown(self, cursor: Cursor, text: str) -> bool:
+        """Whether the user looks at this suggestion."""
+        return self._outcomes.is_shown(cursor, text)
+
     def accepted(self, name: str, length: int | None) -> bool:
         """The editor says that the user took it, or its first characters; False for one that is not remembered."""
         document = self._documents().get(self._outcomes.document_of(name) or "")

@@ -41,4 +41,4 @@ def _with_selected(suggestion: Suggestion, selected: t.SelectedCompletionInfo, e
     if start > suggestion.start or end > max(suggestion.end, suggestion.offset):
         return None
     text = document.text[start : suggestion.start] + suggestion.text
-    return replace(suggestion, start=start, text=text) if text.startswith(selected.text) else None
+    return replace(suggestion, start=start, text=text, others=()) if text.startswith(selected.text) else None

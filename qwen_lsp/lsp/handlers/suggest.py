@@ -13,7 +13,7 @@ from lsprotocol import types as t
 from qwen_lsp.errors import EngineSuperseded, QwenError
 from qwen_lsp.features import ahead
 from qwen_lsp.features.complete import Completion, Manner, Nothing
-from qwen_lsp.features.making import AHEAD, LEFT_BEHIND, StillMaking
+from qwen_lsp.features.making import AHEAD, LEFT_BEHIND, StillMaking, Work
 from qwen_lsp.features.pace import DEADLINE_S, pause_s
 from qwen_lsp.features.recent import NO_USAGE
 from qwen_lsp.lsp import convert
@@ -24,6 +24,7 @@ from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.edits import typed_since
 from qwen_lsp.text.snapshot import Snapshot
 
+N_OTHERS = 2  # suggestions beside the best one, where somebody pressed a key for them
 PAUSED = Nothing("paused: the command qwen.pause goes on")
 UNWANTED = Nothing("you did not want this suggestion here a moment ago")
 
@@ -41,6 +42,11 @@ class Asked:
     began: float
     automatic: bool
     hurries: bool
+
+    @property
+    def n_others(self) -> int:
+        """A menu shows one, and what comes by itself is the best."""
+        return 0 if self.automatic or self.feature == "completion" else N_OTHERS
 
     @property
     def key(self) -> tuple[str, str]:
@@ -87,7 +93,7 @@ async def suggest_at(session: Session, asked: Asked) -> Suggestion | Superseded 
         _nothing(session, asked, PAUSED)
         return None
     known = session.suggestions.recent.at(asked.cursor)
-    if known is not None:
+    if known is not None and not _wants_more(session, asked, known):
         session.flight.cancel(asked.key)
         return _shown(session, asked, Made(asked.cursor, known), is_known=True)
     stage = _Stage()
@@ -139,10 +145,19 @@ async def _made(session: Session, asked: Asked, stage: _Stage) -> Made | StillMa
     work = making.begin(
         asked.key,
         cursor,
-        lambda work: complete(asked.snapshot, cursor, engine, ledger, Manner(latest_of=asked.feature, heard=work.hear)),
+        lambda work: complete(asked.snapshot, cursor, engine, ledger, _manner(asked, work)),
     )
     found = await work.wait(_left(session, asked))
     return found if isinstance(found, StillMaking) else Made(cursor, found)
+
+
+def _wants_more(session: Session, asked: Asked, known: Completion) -> bool:
+    """Somebody looks at this one and presses a key. One that came late is shown first: editors ask for it so, too."""
+    return known.others is None and asked.n_others > 0 and session.suggestions.is_shown(asked.cursor, known.text)
+
+
+def _manner(asked: Asked, work: Work) -> Manner:
+    return Manner(latest_of=asked.feature, heard=work.hear, n_others=asked.n_others)
 
 
 def _left(session: Session, asked: Asked) -> float | None:
@@ -188,7 +203,12 @@ def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Sug
     offset = made.cursor.offset + len(typed)
     session.suggestions.offered(offer, Cursor(now, offset), found.text[len(typed) :])
     _look_ahead(session, asked, Cursor(now, offset), found.text[len(typed) :])
-    return Suggestion(offer, now, offset, found.text, found.start, found.end + len(typed))
+    others: list[tuple[str, str]] = []
+    for text in (found.others or ()) if asked.n_others else ():
+        if text.startswith(found.text[: len(typed)]):
+            others.append((session.status.next_id(), text))
+            session.suggestions.offered_too(others[-1][0], Cursor(now, offset), text[len(typed) :])
+    return Suggestion(offer, now, offset, found.text, found.start, found.end + len(typed), tuple(others))
 
 
 def _imagined(asked: Asked) -> bool:

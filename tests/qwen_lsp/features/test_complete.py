@@ -204,3 +204,19 @@ async def test_the_layout_is_a_setting() -> None:
     prompt = engine.asked[0].prompt
     assert prompt.turns and prompt.turns[-1].role == "assistant"
     assert prompt.stop == ("\n", "\n```")
+
+
+async def test_more_suggestions_are_drawn_from_the_same_prompt_and_only_those_that_differ() -> None:
+    engine, text = FakeEngine(" 1)\n", " 2)\n", " 1)\n"), "total = add(1, "
+    snapshot = snapshot_of(text + "\n")
+    (document,) = snapshot.documents.values()
+    cursor = Cursor(document, len(text))
+    found = await complete(snapshot, cursor, engine, None, Manner(n_others=2))
+    assert isinstance(found, Completion)
+    assert found.text == "1)"
+    assert found.others == ("2)",)
+    one, *more = engine.asked
+    assert [each.prompt for each in more] == [one.prompt] * 2 and not any(each.latest_of for each in more)
+    assert [(each.temperature > 0, each.seed) for each in engine.asked] == [(False, 0), (True, 1), (True, 2)]
+    alone = await complete(snapshot, cursor, FakeEngine(" 1)\n"))
+    assert isinstance(alone, Completion) and alone.others is None

@@ -217,6 +217,24 @@ async def test_what_was_taken_back_is_not_offered_again_unless_asked_for() -> No
     assert (counts["accepted"], counts["undone"]) == (1, 1)
 
 
+async def test_who_presses_a_key_for_it_gets_several_and_may_take_any() -> None:
+    wire, editor = await opened("a")
+    wire.script.others = ("first", "second")
+    alone = await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False))
+    assert [item["insertText"] for item in alone["items"]] == ["suggestion"]
+    several = await wire.ask(INLINE, inline_at(URI, 0, 1))
+    assert [item["insertText"] for item in several["items"]] == ["suggestion", "first", "second"]
+    assert len({item["command"]["arguments"][0] for item in several["items"]}) == 3
+    n_asked = len(wire.script.begun)
+    assert len((await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"]) == 3
+    assert len(wire.script.begun) == n_asked
+    item = several["items"][2]
+    wire.notify("textDocument/didChange", editor.accept(URI, item["range"], item["insertText"]))
+    await wire.ask("workspace/executeCommand", item["command"])
+    counts = (await wire.ask("workspace/executeCommand", {"command": "qwen.stats"}))["counts"]
+    assert counts["accepted"] == 1
+
+
 async def test_a_part_of_a_suggestion_can_be_taken() -> None:
     wire, editor = await opened("a")
     item = (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"][0]

@@ -90,6 +90,7 @@ class Script:
 
     def __init__(self) -> None:
         self.says: str | Nothing | Exception = "suggestion"
+        self.others: tuple[str, ...] = ()
         self.gate = asyncio.Event()
         self.gate.set()
         self.ahead = asyncio.Event()  # holds back what is made before anybody asks
@@ -123,7 +124,7 @@ class Script:
             raise self.says
         if isinstance(self.says, Nothing):
             return self.says
-        return Completion(self.says, cursor.offset, cursor.offset, USAGE)
+        return Completion(self.says, cursor.offset, cursor.offset, USAGE, self.others if manner.n_others else None)
 
     def offer(
         self, snapshot: Snapshot, uri: str, start: int, end: int, problems: Sequence[Problem] = ()
