@@ -25,6 +25,7 @@ from qwen_lsp.prompt.tail import Place, Source, Tail, laid
 __all__ = ["Entry", "Ledger", "Place", "Source", "Tail", "advanced", "appended", "based", "due", "excerpt", "settled"]
 
 LOG_TOKENS = 1024  # hunks of so many are no reason for a new base
+REWRITTEN_TOKENS = LOG_TOKENS // 2  # of hunks of one file at once: it is shown anew, in a quiet moment
 LOG_SHARE = 4  # nor are those that are a smaller part of what is shown than one in so many: folding them costs more
 NOTHING: Mapping[str, "Source"] = MappingProxyType({})
 
@@ -80,6 +81,7 @@ def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) ->
     """What the tail shows need not be told."""
     log: list[Entry] = []
     known: dict[str, Source] = {}
+    n_hunks = 0
     for uri, old in ledger.known.items():
         source = sources.get(uri)
         if source is None or source.text is old.text:
@@ -88,12 +90,31 @@ def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) ->
         if tail is not None and uri == tail.uri:
             changes = tuple(hunk for hunk in changes if not _within(hunk, tail))
         if changes:
-            log += [_rendered(source.path, hunk) for hunk in changes]
+            told = [_rendered(source.path, hunk) for hunk in changes]
+            n_told = sum(map(estimate, told))
+            if n_told > REWRITTEN_TOKENS:
+                return _logged(_without(ledger, old), sources, tail)
+            log += told
+            n_hunks += n_told
             known[uri] = replace(source, text=patched(old.text, changes))
     if not log:
         return ledger
-    n_hunks = ledger.n_hunks + sum(estimate(entry) for entry in log if isinstance(entry, str))
-    return replace(ledger, log=(*ledger.log, *log), known=MappingProxyType({**ledger.known, **known}), n_hunks=n_hunks)
+    return replace(
+        ledger,
+        log=(*ledger.log, *log),
+        known=MappingProxyType({**ledger.known, **known}),
+        n_hunks=ledger.n_hunks + n_hunks,
+    )
+
+
+def _without(ledger: Ledger, old: Source) -> Ledger:
+    """A file that is another one now: nothing is known of it, and no new base keeps what was shown of it."""
+    return replace(
+        ledger,
+        known=MappingProxyType({uri: each for uri, each in ledger.known.items() if uri != old.uri}),
+        first=MappingProxyType({**ledger.first, old.uri: replace(old, text="")}),
+        hidden=MappingProxyType({file: ends for file, ends in ledger.hidden.items() if file.path != old.path}),
+    )
 
 
 def appended(
@@ -113,7 +134,7 @@ def appended(
     return replace(
         ledger,
         log=(*ledger.log, *files),
-        first=MappingProxyType({**ledger.first, **new}),
+        first=MappingProxyType({**new, **ledger.first}),
         known=MappingProxyType({**ledger.known, **new}),
         hidden=MappingProxyType({**ledger.hidden, **whole, **hidden}),
         n_shown=ledger.n_shown + sum(map(cost, files)),

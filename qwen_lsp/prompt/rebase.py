@@ -32,7 +32,9 @@ def kept(
         uri, n_changed = uris.get(file.path), 0
         if uri is not None and uri not in told:
             told.add(uri)
-            n_changed = _changed_tokens(ledger.first[uri], sources.get(uri))
+            old = ledger.first[uri]
+            is_gone = bool(file.text and not old.text)  # it was rewritten, see ledger.py
+            n_changed = cost(file) + 1 if is_gone else _changed_tokens(old, sources.get(uri))
         n_hunks += n_changed
         if n > n_tokens or n_hunks > FOLD_TOKENS or n_changed > cost(file) or not stays(file):
             break

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from qwen_lsp.context.pack import ContextFile
 from qwen_lsp.prompt.hunks import hunks, lines, patched
 from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger, Place, Source, advanced, appended, based, due, excerpt
+from qwen_lsp.prompt.rebase import kept
 
 BUDGET = 4000
 
@@ -77,6 +78,18 @@ def test_another_file_that_changed_is_a_hunk_and_one_that_is_new_costs_its_tail(
     here, ends = excerpt(new, BUDGET)
     shown = appended(later, (here,), sources(new.source), {here: ends})
     assert shown.log == (*ledger.log, here) and due(shown, new) is None
+
+
+def test_a_file_that_is_another_one_now_costs_no_key_and_no_new_base_keeps_it() -> None:
+    place, other = at("x = $0\n"), source("b.py", FAR)
+    ledger = opened(place, other)
+    rewritten = source("b.py", FAR.upper() * 2)
+    later = go_on(ledger, place, rewritten)
+    assert later.log == () and other.uri not in later.known and due(later, at("$0" + rewritten.text, "b.py"))
+    here, ends = excerpt(Place(rewritten, 0), BUDGET)
+    shown = appended(later, (here,), sources(rewritten, place.source), {here: ends})
+    assert shown.known[other.uri] is rewritten and due(shown, Place(rewritten, 0)) is None
+    assert [file.path for file in kept(shown, sources(rewritten, place.source), BUDGET, lambda file: True)] == []
 
 
 def test_switching_between_files_that_are_shown_costs_tails_only() -> None:
