@@ -1,4 +1,6 @@
-"""`vsix.py EXTENSION FOLDER`: the extension's built files as FOLDER/NAME-VERSION.vsix, which is a zip with a manifest.
+"""`vsix.py EXTENSION FOLDER [SERVER]`: the extension's built files as FOLDER/NAME-VERSION.vsix, a zip with a manifest.
+
+SERVER is the program that the extension starts where this machine has it and no setting names another.
 
 Made here and not by vsce, which would bring two hundred packages for it. Packs a list of files and nothing that lies
 beside them; names, order and dates are fixed, so that the same files give the same bytes.
@@ -31,6 +33,8 @@ def main() -> int:
     parts["extension/LICENSE.txt"] = (extension.parent.parent / "LICENSE").read_bytes()
     parts["extension/NOTICE.txt"] = notices(extension).encode()
     parts |= {f"extension/{name}": (extension / name).read_bytes() for name in FILES}
+    if len(sys.argv) > 3:
+        parts["extension/server.json"] = json.dumps({"command": sys.argv[3:]}).encode()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, octets in sorted(parts.items()):
             entry = zipfile.ZipInfo(name, DATE)

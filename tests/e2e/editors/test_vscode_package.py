@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,11 @@ def test_the_package_holds_the_extension_and_nothing_else(vsix: Path) -> None:
     print(f"{vsix.name}: {vsix.stat().st_size:,} bytes, of them the bundle unpacked {len(bundle):,}")
     assert vsix.stat().st_size < VSIX_BYTES
     assert str(CHECKOUT) not in bundle
+
+
+@pytest.mark.editors
+def test_packed_here_it_names_the_server(vsix: Path, tmp_path: Path) -> None:
+    pack = [sys.executable, str(CHECKOUT / "scripts/editors/vsix.py"), str(EXTENSION), str(tmp_path), "/here/qwen-lsp"]
+    subprocess.run(pack, check=True, capture_output=True, timeout=60)
+    with zipfile.ZipFile(tmp_path / vsix.name) as archive:
+        assert json.loads(archive.read("extension/server.json")) == {"command": ["/here/qwen-lsp"]}

@@ -46,7 +46,11 @@ QUIET = {
     "files.autoSave": "off",
     "git.enabled": False,
     "security.workspace.trust.enabled": False,
+    "security.workspace.trust.startupPrompt": "never",
+    "security.workspace.trust.banner": "never",
+    "workbench.editor.useModal": "off",
 }
+CHECKS = ["grep -q TAX_PERCENT shop/taxes.py"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,12 @@ class Code:
     def traffic(self) -> Path:
         return self.scratch / "traffic.jsonl"
 
+    def set(self, settings: Mapping[str, Any]) -> None:
+        """The user's settings, for windows that are opened from now on."""
+        path = self.scratch / "user" / "User" / "settings.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(QUIET | dict(settings)))
+
     def in_host(self, suite: str, timeout_s: float) -> dict[str, Outcome]:
         """Run a suite inside the extension host."""
         return self._browser({"suite": str(SCRIPTS / "host" / suite)}, timeout_s)
@@ -89,6 +99,7 @@ class Code:
             "chromium": str(self.editor / "bin" / "chromium"),
             "outcomes": str(outcomes),
             "answers": answers(),
+            "since": len(self.traffic.read_text("utf-8").splitlines()) if self.traffic.exists() else 0,
             "timeoutMs": int(timeout_s * 1000),
             **what,
         }
@@ -153,10 +164,10 @@ def serve(editor: Path, vsix: Path, root: Path, scratch: Path, settings: Mapping
     code = Code(editor, "", root, scratch)
     command = [sys.executable, str(TEE), str(code.traffic), "--", sys.executable, "-m", "qwen_lsp"]
     # The server's own settings are the machine's: in a remote window those of the user do not count.
-    for name, values in (("User", QUIET | dict(settings)), ("Machine", {"qwen.server.command": command})):
-        path = scratch / "user" / name / "settings.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
+    code.set(settings)
+    path = scratch / "user" / "Machine" / "settings.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"qwen.server.command": command, "qwen.refactor.checks": CHECKS}))
     options = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--disable-telemetry", "--disable-update-check"]
     options += ["--disable-getting-started-override", "--vscode-option", "enable-smoke-test-driver=true"]
     log = scratch / "code-server.log"

@@ -1,0 +1,124 @@
+// What a user does in the window by keyboard and mouse, in a few words. Knows no extension.
+
+import fs from "node:fs";
+import path from "node:path";
+
+export const WAIT = { timeout: 30_000 };
+
+export class Window {
+  constructor(page, job) {
+    Object.assign(this, { page, job, answers: job.answers });
+  }
+
+  /** The one thing of that kind whose text fits, as soon as it is there. */
+  async find(selector, hasText) {
+    const found = this.page.locator(selector, { hasText }).first();
+    await found.waitFor(WAIT);
+    return found;
+  }
+
+  async click(selector, hasText) {
+    await (await this.find(selector, hasText)).click(WAIT);
+  }
+
+  /** Where a file's text is typed; the file is opened by its name. */
+  async open(name) {
+    await this.page.keyboard.press("Control+p");
+    await this.page.keyboard.type(name, { delay: 20 });
+    await this.find(".quick-input-list .monaco-list-row", name);
+    await this.page.keyboard.press("Enter");
+    await this.find(".tab.active", name);
+    await this.page.locator(".monaco-editor .view-line").first().click(WAIT);
+  }
+
+  /** A command from the palette: "Qwen: Title". */
+  async command(title) {
+    await this.page.keyboard.press("F1");
+    await this.page.keyboard.type(title, { delay: 10 });
+    await this.find(".quick-input-list .monaco-list-row", title);
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** Close the editor in front: a preview takes keys for itself. */
+  async close(tab) {
+    const found = await this.find(".tab.active", tab);
+    await found.locator(".tab-actions .action-label").click(WAIT);
+    await found.waitFor({ ...WAIT, state: "hidden" });
+  }
+
+  async status(text) {
+    await this.find(".statusbar-item", text);
+  }
+
+  /** An entry of the menu behind the status bar item. */
+  async menu(entry) {
+    await this.click(".statusbar-item", "Qwen:");
+    const found = await this.find(".quick-input-list .monaco-list-row", entry);
+    return found;
+  }
+
+  /** A notification in the list behind the bell: under the test driver VS Code shows no toasts. */
+  async notification(text) {
+    const list = this.page.locator(".notifications-center.visible");
+    if (!(await list.isVisible())) await this.page.locator(".statusbar-item[id='status.notifications']").click(WAIT);
+    return this.find(".notifications-center .notification-list-item", text);
+  }
+
+  /** Away with them, and with their list. */
+  async clear() {
+    await this.command("Notifications: Clear All Notifications");
+    const list = this.page.locator(".notifications-center.visible");
+    await this.escape(list);
+  }
+
+  /** Press Escape until something is gone. */
+  async escape(locator) {
+    await this.until("it is closed", async () => {
+      if (!(await locator.isVisible())) return true;
+      await this.page.keyboard.press("Escape");
+      await this.page.waitForTimeout(100);
+      return false;
+    });
+  }
+
+  /** The page shows spaces as no-break ones, and ghost text in pieces. */
+  async ghost(text) {
+    await this.page.waitForFunction(
+      (sought) => {
+        const pieces = [...document.querySelectorAll("[class*=ghost-text]")].map(({ textContent }) => textContent);
+        return pieces.join("").replace(/\s+/g, "").includes(sought);
+      },
+      text.replace(/\s+/g, ""),
+      WAIT,
+    );
+  }
+
+  /** A picture of a part of the window, for the README; the mouse is in nobody's way. */
+  async picture(name, clip = { x: 0, y: 0, width: 1280, height: 800 }) {
+    await this.page.mouse.move(1279, 5);
+    await this.page.screenshot({ path: path.join(this.job.scratch, `${name}.png`), clip, animations: "disabled" });
+  }
+
+  onDisk(name) {
+    const file = path.join(this.job.project, name);
+    return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : undefined;
+  }
+
+  /** The messages of one method so far in this window. */
+  sent(method) {
+    const lines = fs.readFileSync(path.join(this.job.scratch, "traffic.jsonl"), "utf8").split("\n").slice(this.job.since, -1);
+    return lines.map((line) => JSON.parse(line).message).filter((message) => message?.method === method);
+  }
+
+  async until(what, check) {
+    const end = Date.now() + WAIT.timeout;
+    for (;;) {
+      const found = await check();
+      if (found) return found;
+      if (Date.now() > end) throw new Error(`not within ${WAIT.timeout} ms: ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+export const words = (text) => new RegExp(text.trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\s+/g, "\\s+"));
