@@ -27,7 +27,6 @@ from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.diff import rebased
 from qwen_lsp.text.document import Document
 from qwen_lsp.text.edits import EditSet, FileEdit
-from qwen_lsp.text.snapshot import Snapshot
 from qwen_lsp.verify.rounds import checking
 
 FEATURE = "refactor"
@@ -44,7 +43,11 @@ class Made:
     title: str
     done: Refactored
     place: Workspace
-    snapshot: Snapshot
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """The open files as they were read, by URI: what the edits count in."""
+        return {document.uri: document for document in self.place.documents.values()}
 
 
 def asked_by(action: Action, place: Workspace, document: Document) -> Asked:
@@ -99,7 +102,7 @@ def _lent(located: Located, loop: asyncio.AbstractEventLoop) -> Iterator[Located
 
 async def make(session: Session, title: str, asked: Asked, place: Workspace) -> Made:
     """Have it done, with progress. Every way to get nothing is a QwenError whose reason is in the status."""
-    snapshot, uri = session.snapshot(), place.uri(asked.path) if asked.path else place.root.as_uri()
+    uri = place.uri(asked.path) if asked.path else place.root.as_uri()
     engine, settings = session.engine, session.settings
     asked = replace(asked, rounds=settings.refactor_rounds)
     with _told(session, title, uri):
@@ -109,7 +112,7 @@ async def make(session: Session, title: str, asked: Asked, place: Workspace) -> 
             session.status.nothing(FEATURE, uri, found.reason, found.usage)
             raise NotDone(found.reason)
     session.status.done(FEATURE, uri, found.usage)
-    return Made(title, found, place, snapshot)
+    return Made(title, found, place)
 
 
 @contextmanager
@@ -168,7 +171,7 @@ async def edit_of(session: Session, made: Made) -> t.WorkspaceEdit:
     """The change as the client takes it, in the texts of now. Raises StaleDocument where that can not be."""
     now = session.snapshot().documents
     with _told(session, made.title, made.place.root.as_uri()):
-        edits = _fitting(made.done.edits, made.snapshot.documents, now)
+        edits = _fitting(made.done.edits, made.documents, now)
         closed = await asyncio.to_thread(_closed, made, edits)
         return convert.workspace_edit(edits, {**closed, **now}, session.client, _annotation(made))
 
@@ -258,7 +261,7 @@ def _ended(session: Session, made: Made, reason: str, markdown: str) -> dict[str
 
 def _expected(made: Made, now: Mapping[str, Document]) -> Mapping[str, str | None]:
     """What each file holds afterwards, by URI; None: it is gone. Open files hold what was typed meanwhile as well."""
-    edits = _fitting(made.done.edits, made.snapshot.documents, now)
+    edits = _fitting(made.done.edits, made.documents, now)
     found: dict[str, str | None] = {}
     for change in made.done.changes:
         old, new = made.place.uri(change.old_path), made.place.uri(change.path)
