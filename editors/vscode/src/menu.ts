@@ -33,7 +33,8 @@ export async function model(): Promise<void> {
 
 export async function menu(connection: Connection): Promise<void> {
   const { lines } = item(connection.shown);
-  const status = lines.map((label) => ({ label, kind: vscode.QuickPickItemKind.Separator }));
+  // Of separators that follow each other VS Code shows the last one only.
+  const status = [{ label: lines.join(" · "), kind: vscode.QuickPickItemKind.Separator }];
   const run = (name: string) => () => vscode.commands.executeCommand(`qwenLsp.${name}`);
   const cancel = connection.progress.running.map(({ title, stop }) => ({
     label: `$(circle-slash) Cancel ${title}`,

@@ -59,7 +59,7 @@ function lines(status: Status): string[] {
     ["Engine", [status.state, status.detail].filter((text) => text !== "").join(": ")],
     ["Model", status.model],
     ["Last request", status.reason],
-    ["Index", status.index],
+    ["Index", status.index.replace(/^index: /, "")], // the server's words stand alone in other editors
   ];
   return rows.filter(([, text]) => text).map(([name, text]) => `${name}: ${text}`);
 }

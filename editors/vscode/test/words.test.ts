@@ -38,6 +38,8 @@ test("every state has a word, and what is wrong stands out", () => {
 
 test("the reason of the last silence is told, and nothing where there is none", () => {
   assert.deepEqual(item({ kind: "running", status: ready }).lines, ["Engine: ready", "Model: m"]);
+  const indexed = item({ kind: "running", status: { ...ready, index: "index: 4 files" } });
+  assert.deepEqual(indexed.lines, ["Engine: ready", "Model: m", "Index: 4 files"]);
   const silent = item({ kind: "running", status: { ...ready, reason: "the file is excluded" } });
   assert.ok(silent.lines.includes("Last request: the file is excluded"));
 });
