@@ -29,7 +29,7 @@ export function register(connection: Connection, texts: Texts): vscode.Disposabl
     context: () => context(connection, texts),
     pause: () => connection.run("qwen.pause", []),
     why: () => why(connection, texts),
-    log: async () => connection.channel.show(), // the server logs to its standard error, which ends there
+    log: async () => connection.channel.show(true), // the server logs to its standard error; the cursor stays in the code
     model: () => model(),
     cancel: () => cancel(connection),
     restart: () => connection.restart(),

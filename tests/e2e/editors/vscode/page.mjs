@@ -28,7 +28,7 @@ export class Window {
     await this.find(".quick-input-list .monaco-list-row", name);
     await this.page.keyboard.press("Enter");
     await this.find(".tab.active", name);
-    await this.page.locator(".monaco-editor .view-line").first().click(WAIT);
+    await this.page.locator(".part.editor .monaco-editor .view-line").first().click(WAIT);
   }
 
   /** A command from the palette: "Qwen: Title". */
