@@ -25,8 +25,7 @@ export class Window {
   async open(name) {
     await this.page.keyboard.press("Control+p");
     await this.page.keyboard.type(name, { delay: 20 });
-    await this.find(".quick-input-list .monaco-list-row", name);
-    await this.page.keyboard.press("Enter");
+    await this.click(".quick-input-list .monaco-list-row", name); // Enter would take what is first just then
     await this.find(".tab.active", name);
     await this.page.locator(".part.editor .monaco-editor .view-line").first().click(WAIT);
   }
