@@ -17,11 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwen_lsp.eval.llama_vim import MOST_CHUNKS, N_PREDICT, N_PREFIX, N_SUFFIX
 from qwen_lsp.eval.traces import Stroke
 from scripts.benches.inference_servers import REQUEST_TIMEOUT_S, Server
 
-N_PREFIX, N_SUFFIX, N_PREDICT, MOST_LINE_SUFFIX = 256, 64, 128, 8
-MOST_CHUNKS, CHUNK_LINES, SCOPE_LINES, FAR_LINES = 16, 64, 1024, 32
+MOST_LINE_SUFFIX = 8
+CHUNK_LINES, SCOPE_LINES, FAR_LINES = 64, 1024, 32
 FIRST_MS, SECOND_MS, PROMPT_MS = 250, 1000, 500
 TIMER_S, RING_S, REST_S = 0.1, 1.0, 3.0
 LOOK_BACK = 128  # characters along which an earlier answer is looked for

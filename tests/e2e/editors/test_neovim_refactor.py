@@ -83,6 +83,16 @@ def check_nothing_done(editor: Neovim) -> None:
     assert {name: (editor.root / name).read_bytes().decode() for name in project.FILES} == project.FILES
 
 
+def ask_by_comment(editor: Neovim, instruction: str) -> None:
+    """The directive, written above the cursor's line, and its action chosen from Neovim's list."""
+    editor.terminal.text(f"O# qwen: {instruction}")
+    editor.terminal.keys("Escape")
+    editor.terminal.text("gra")
+    screen = editor.terminal.shows(f"Qwen: {instruction}")
+    [number] = re.findall(rf"(\d+): Qwen: {instruction}", screen)
+    editor.terminal.keys(number, "Enter")
+
+
 def test_it_is_confirmed_applied_and_reported(editor: Neovim) -> None:
     """Three files, one of them with emoji and CRLF, and a new one; on the disk after a write."""
     ask(editor)
@@ -104,12 +114,7 @@ def test_its_diff_is_read_and_it_is_refused(editor: Neovim) -> None:
 
 
 def test_the_comment_directive_does_the_same(editor: Neovim) -> None:
-    editor.terminal.text(f"O# qwen: {project.INSTRUCTION}")
-    editor.terminal.keys("Escape")
-    editor.terminal.text("gra")
-    screen = editor.terminal.shows(f"Qwen: {project.INSTRUCTION}")
-    [number] = re.findall(rf"(\d+): Qwen: {project.INSTRUCTION}", screen)
-    editor.terminal.keys(number, "Enter")
+    ask_by_comment(editor, project.INSTRUCTION)
     confirm(editor, "a")
     assert outcome(editor)["applied"] is True
     check_all_done(editor)
@@ -203,12 +208,7 @@ def test_a_cancelled_one_changes_nothing(editor: Neovim) -> None:
 
 
 def test_one_that_a_code_action_began_is_cancelled_as_well(editor: Neovim) -> None:
-    editor.terminal.text(f"O# qwen: {project.SLOW_INSTRUCTION}")
-    editor.terminal.keys("Escape")
-    editor.terminal.text("gra")
-    screen = editor.terminal.shows(f"Qwen: {project.SLOW_INSTRUCTION}")
-    [number] = re.findall(rf"(\d+): Qwen: {project.SLOW_INSTRUCTION}", screen)
-    editor.terminal.keys(number, "Enter")
+    ask_by_comment(editor, project.SLOW_INSTRUCTION)
     begun(editor)
     editor.ex("QwenCancel")
     editor.terminal.shows("cancelled")

@@ -16,28 +16,13 @@ from inference.memory import ModelSizes
 from inference.models.catalogue import ModelFiles, load
 from inference.models.gguf import Header, read_header
 from inference.models.sizes import of_folder, of_gguf
+from tests.inference.models.published import CONFIG
 from tests.inference.weights import EMBEDDED
 
 SETTINGS = EngineSettings(n_ctx=512, n_cells=1024, max_sequences=4, chunk=64)
 POSITIONS = 24  # bytes beside each row, as llama.cpp writes it out
 
-# Qwen3.6-35B-A3B as published: config.json, and the GGUF's metadata for the same numbers.
-CONFIG = {
-    "model_type": "qwen3_5_moe",
-    "vocab_size": 248_320,
-    "hidden_size": 2048,
-    "num_hidden_layers": 40,
-    "full_attention_interval": 4,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 2,
-    "head_dim": 256,
-    "linear_num_key_heads": 16,
-    "linear_num_value_heads": 32,
-    "linear_key_head_dim": 128,
-    "linear_value_head_dim": 128,
-    "linear_conv_kernel_dim": 4,
-    "max_position_embeddings": 262_144,
-}
+# Qwen3.6-35B-A3B as published: the GGUF's metadata for the numbers of its config.
 METADATA: dict[str, Any] = {
     "general.architecture": "qwen35moe",
     "tokenizer.ggml.tokens": ["x"] * 248_320,
