@@ -7,7 +7,6 @@ order. Nothing in here reads a file of the workspace; where the store is damaged
 import logging
 import math
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -231,7 +230,7 @@ class IndexSnapshot:
         if found is None:
             rows = self._rows("SELECT outline FROM content WHERE id = ?", content)
             found = Outline("", (), (), False)
-            with suppress(zlib.error, ValueError, TypeError):  # bytes that went bad without SQLite's noticing
+            with suppress(ValueError, TypeError):  # bytes that went bad without SQLite's noticing
                 found = unpack_outline(rows[0][0]) if rows else found
             if len(self._outlines) >= MAX_OUTLINES:
                 self._outlines.pop(next(iter(self._outlines)))
@@ -240,7 +239,7 @@ class IndexSnapshot:
 
     def _count(self, content: int, word: str) -> int:
         rows = self._rows("SELECT words FROM content WHERE id = ?", content)
-        with suppress(zlib.error, ValueError, IndexError):
+        with suppress(ValueError, TypeError, IndexError):
             return count_of(rows[0][0], word)
         return 0
 

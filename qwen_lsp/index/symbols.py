@@ -20,8 +20,8 @@ from typing import NamedTuple
 from qwen_lsp.index.grammars import encode, parse, parse_unless
 from qwen_lsp.index.languages import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
-from qwen_lsp.index.words import Words, words_of
-from qwen_lsp.text.secrets import masked
+from qwen_lsp.index.words import Pieces, Words, pieces_of, words_of
+from qwen_lsp.text.secrets import hides, masked
 
 EXTRACTOR_VERSION = 2  # rises with every change of the rows that come out, also through a query
 SIGNATURE_CHARS = 200
@@ -86,8 +86,8 @@ def _never() -> bool:
 
 def extract(source: bytes, language: Language | None, give_up: Callable[[], bool] = _never) -> FileSymbols:
     """What the file holds. Without a language, without its grammar, or once `give_up` says so, that is words only."""
-    text, data = _decoded(source)
-    words = words_of(data)
+    text, data, pieces = _shown(source)
+    words = words_of(pieces)
     tree = parse_unless(give_up, language.name, data) if language is not None else None
     if language is None or tree is None:
         return FileSymbols("", (), (), words, False)
@@ -99,7 +99,7 @@ def extract(source: bytes, language: Language | None, give_up: Callable[[], bool
 
 def references(source: bytes, language: Language, names: Collection[str] | None = None) -> tuple[Reference, ...]:
     """The identifiers of the text, in its order; only those in `names` where given. Nothing without a grammar."""
-    text, data = _decoded(source)
+    text, data, _ = _shown(source)
     tree = parse(language.name, data)
     if tree is None or not language.identifiers:
         return ()
@@ -117,15 +117,20 @@ type _Around = tuple[int, int, int, Kind]  # a definition that holds the place: 
 type _At = Callable[[int], int]  # bytes -> code points
 
 
-def _decoded(source: bytes) -> tuple[str, bytes]:
-    """The text without credentials, and its bytes: other ones than given where that, or their encoding, differs."""
+def _shown(source: bytes) -> tuple[str, bytes, Pieces]:
+    """The text without credentials, its bytes, which differ from those given where that or their encoding does, and
+    what it falls into."""
     try:
         text = source.decode()
     except UnicodeDecodeError:
         text = source.decode("utf-8", "replace")
         source = text.encode()
-    shown = masked(text)
-    return (text, source) if shown is text else (shown, shown.encode())
+    pieces = pieces_of(source)
+    if hides(source, pieces.counts, pieces.odd):
+        text = masked(text)
+        source = text.encode()
+        pieces = pieces_of(source)
+    return text, source, pieces
 
 
 def _code_points(data: bytes, offsets: Iterable[int]) -> _At:

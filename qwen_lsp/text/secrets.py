@@ -10,7 +10,8 @@ show is another question: `index/rules.py`. Cut a text after it was masked, neve
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 from qwen_lsp.text.common import common_head, common_tail
 
@@ -42,11 +43,15 @@ _TOKEN = re.compile(b"(?<![A-Za-z0-9])(?:" + b"|".join(pattern.encode() for _, p
 
 # A token that begins before a run of them does so before one of these.
 _JOINTS = (b".", b"=")
+# What ends a piece then, or stands in it; and the mark before a private key. For `hides`.
+_BEFORE_JOINTS = (b"SG\n", b"ya29\n", b"hvs\n", b"hvb\n", b"hvr\n", b"atlasv1\n", b"ATATT", b"-----BEGIN\n")
 
 # Every token has so many of these in a row: only there is looked closer, which is what makes this quick.
 _RUN = b"\1" * 16
 _IN_RUN = bytes(chr(code).isascii() and (chr(code).isalnum() or chr(code) in "_-") for code in range(256))
 _LOWER = bytes(code + 32 if 65 <= code <= 90 else code for code in range(256))
+_RUNS = re.compile(rb"[A-Za-z0-9_-]{%d,}" % len(_RUN))
+_JOINING = frozenset(b"+/=.~")  # what a value may have beside letters, digits, `_` and `-`
 
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_LINE = re.compile(
@@ -61,6 +66,7 @@ _NAMED = re.compile(
     rb"[\w.-]{0,20}[\"'`\]>)]{0,3}[ \t]{0,8}(?::[ \t]*[\w\[\]|.]{1,24}[ \t]*=|:=|=>|={1,3}|[:,(]|)[ \t]{0,8}[\"'`]?\Z",
     re.IGNORECASE,
 )
+MOST_LOOKED_FOR = 8  # one by one; more are met sooner on one way through the text
 _NAMED_BYTES = 96  # before the value, on its line
 _REST = re.compile(rb"[\w=.~+/-]*")
 _VALUE = re.compile(rb"[\w+/=.~-]+")
@@ -78,6 +84,7 @@ _PASSWORD = re.compile(
 _PLACEHOLDER = re.compile(rb"\$?\{.*|<.*>|%[\w(].*|\$\w+|[xX*.#-]+|your.*|.*change.?me.*|.*example.*", re.IGNORECASE)
 _STARS = re.compile(r"\*{3,}")
 _DIGIT = re.compile(rb"[0-9]")
+_NUMBER = re.compile("[0-9]")
 _LINE_END = re.compile("[\r\n]")
 _URL_PASSWORD = re.compile(rb"://[^\s/:@\"'`<>]{0,64}:(?P<value>[^\s/@\"'`<>${}]{3,})@")
 
@@ -106,6 +113,22 @@ def _masked_once(text: str) -> str:
             done = end
     shown = b"".join((*pieces, data[done:])).decode("utf-8", "surrogatepass")
     return text if shown == text else shown
+
+
+def hides(data: bytes, pieces: Iterable[str], long: Collection[str]) -> bool:
+    """Whether `masked` finds anything in the text of these bytes, for who has cut it into words anyway: a third of
+    what looking at all of it costs.
+
+    `pieces`: what stands between all ASCII but letters, digits, `_` and `-`, each at least once; `long`: at least those
+    of them with 16 characters and more.
+    """
+    joined = "\n".join((*pieces, "")).encode()
+    if any(mark in joined for mark in _BEFORE_JOINTS):
+        return any(_spans(data))
+    if _TOKEN.search("\n".join(long).encode()) or any(_numbered(data, long)) or any(_urls(data)):
+        return True
+    lower = joined.lower()
+    return any(name in lower for name in _PASSWORDS) and any(_passwords(data))
 
 
 def masked_since(text: str, before: str, before_masked: str) -> str:
@@ -149,6 +172,10 @@ def _spans(data: bytes) -> _Spans:
     yield from _keys(data)
     yield from _runs(data)
     yield from _passwords(data)
+    yield from _urls(data)
+
+
+def _urls(data: bytes) -> _Spans:
     at = data.find(b"://")
     while at >= 0:
         if found := _URL_PASSWORD.match(data, at):
@@ -197,11 +224,31 @@ def _runs(data: bytes) -> _Spans:
         at = classes.find(_RUN, end)
 
 
+def _numbered(data: bytes, pieces: Iterable[str]) -> _Spans:
+    """Values like chance behind a name that tells; they hold one of the pieces. May yield more, if only what is one."""
+    numbered = [piece.encode() for piece in pieces if len(piece) >= len(_RUN) and _NUMBER.search(piece)]
+    if len(numbered) > MOST_LOOKED_FOR:
+        yield from _runs(data)
+        return
+    for run in chain.from_iterable(map(_RUNS.findall, numbered)):
+        is_alone = _like_chance(run)
+        at = data.find(run) if _DIGIT.search(run) else -1
+        while at >= 0:
+            end = at + len(run)
+            around = (data[at - 1] if at else 0, data[end] if end < len(data) else 0)
+            if (is_alone or not _JOINING.isdisjoint(around)) and not _IN_RUN[around[0]]:
+                yield from _named(data, at)
+            at = data.find(run, end)
+
+
 def _named(data: bytes, at: int) -> _Spans:
     """The value around `at`, if it looks like chance and a name before it says that it is a credential."""
-    line = max(data.rfind(b"\n", 0, at) + 1, data.rfind(b"\r", 0, at) + 1, at - _NAMED_BYTES)
-    before = _VALUE_BEFORE.search(data, line, at)
-    start = before.start() if before is not None else at
+    first = max(0, at - _NAMED_BYTES)
+    line = max(data.rfind(b"\n", first, at) + 1, data.rfind(b"\r", first, at) + 1, first)
+    start = at
+    if at and (_IN_RUN[data[at - 1]] or data[at - 1] in _JOINING):
+        before = _VALUE_BEFORE.search(data, line, at)
+        start = before.start() if before is not None else at
     value = _VALUE.match(data, start)
     if value is not None and _like_chance(value.group()) and _NAMED.search(data, line, start):
         yield value.span()

@@ -219,7 +219,7 @@ def test_nobody_else_can_read_it(tmp_path: Path) -> None:
 
 
 def test_texts_are_not_kept(tmp_path: Path) -> None:
-    source = b'password = "hunter" + "two-and-a-half"  # correct horse battery staple\n'
+    source = b'def f():\n    password = "hunter" + "two-and-a-half"  # correct horse battery staple\n'
     store = Store(tmp_path / "s")
     store.apply(store.root_id(tmp_path), [row("a.py", source * 20)])
     store.close()

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qwen_lsp.index.words import pieces_of
 from qwen_lsp.text.document import Change, changed, opened
-from qwen_lsp.text.secrets import STAR, masked, masked_since, restored
+from qwen_lsp.text.secrets import STAR, hides, masked, masked_since, restored
 
 ALNUM = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
@@ -168,6 +169,9 @@ NAMES = (
     "AKIA",
     "ABCDEFGHIJKLMNOP",
     "ghp_",
+    "SG",
+    "hvs",
+    "ATATT",
     "a1B2c3D4e5F6g7H8i9J0",
     "sk-",
 )
@@ -204,6 +208,26 @@ def test_masking_moves_nothing_and_is_done_once(text: str) -> None:
     assert len(shown) == len(text)
     assert all(one == other or (other == STAR and one not in "\r\n \t") for one, other in zip(text, shown, strict=True))
     assert masked(shown) == shown
+
+
+def hidden(text: str) -> bool:
+    data = text.encode("utf-8", "replace")
+    pieces = pieces_of(data)
+    return hides(data, pieces.counts, pieces.odd)
+
+
+@given(TEXTS | st.text())
+def test_from_its_pieces_it_is_seen_whether_a_text_hides_any(text: str) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    assert hidden(text) is (masked(text) is not text)
+
+
+@pytest.mark.parametrize("name", tokens(0))
+@pytest.mark.parametrize("before", ["", "x", "_", "-", "é", ".", "=", "x-", " key=", "\n"])
+@pytest.mark.parametrize("after", ["", "x", "_", "-", "é", ".", "=", " "])
+def test_a_token_is_seen_in_the_pieces_wherever_it_stands(name: str, before: str, after: str) -> None:
+    text = before + tokens(1)[name] + after
+    assert hidden(text) is (masked(text) is not text)
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
