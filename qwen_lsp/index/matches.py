@@ -7,6 +7,7 @@ its own text says it belongs to); `wrapped` in `wrapper` (an export, a template:
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from typing import Literal, NamedTuple, cast, get_args
 
@@ -35,6 +36,7 @@ Kind = Literal[
 
 LOOSE_TOKENS = 10_000  # 0.1 s; the worst real file that was seen has 3,600
 _KINDS: frozenset[str] = frozenset(get_args(Kind))
+_ROLES = _KINDS | {"import", "wrapper", "decorator"}
 
 type Span = tuple[int, int]  # bytes
 
@@ -75,24 +77,30 @@ def found_in(root: Node, language: Language) -> Found:
     found = Found()
     if _is_rubble(root):
         return found
-    kinds: dict[int, Kind] = {}  # pattern -> which capture is the definition
+    roles = _roles(language)
     cursor = QueryCursor(definitions_query(language))
     cursor.set_max_start_depth(language.depth)
     for pattern, match in cursor.matches(root):
-        if "name" in match:
-            kind = kinds.get(pattern) or kinds.setdefault(
-                pattern, cast(Kind, next(key for key in match if key in _KINDS))
-            )
-            _add_definition(found.drafts, pattern, kind, match)
-        elif "import" in match:
+        role = roles.get(pattern)
+        if role is None:
+            role = roles[pattern] = next(key for key in match if key in _ROLES)
+        if role in _KINDS:
+            _add_definition(found.drafts, pattern, cast(Kind, role), match)
+        elif role == "import":
             statement, module = match["import"][0].start_byte, match["module"][0].byte_range
             names = found.imports.setdefault((statement, module), [])
             names.extend(node.byte_range for node in match.get("imported", ()))
-        elif "wrapper" in match:
+        elif role == "wrapper":
             found.wrappers[match["wrapped"][0].byte_range] = match["wrapper"][0].byte_range
-        elif "decorator" in match:
+        else:
             found.decorators.append(match["decorator"][0].byte_range)
     return found
+
+
+@cache
+def _roles(_: Language) -> dict[int, str]:
+    """What each pattern of the language's query is for, as far as one was met: the capture that says so."""
+    return {}
 
 
 def _is_rubble(root: Node) -> bool:
@@ -102,13 +110,23 @@ def _is_rubble(root: Node) -> bool:
 
 
 def _add_definition(drafts: dict[int, Draft], pattern: int, kind: Kind, match: dict[str, list[Node]]) -> None:
-    name = match["name"][0].byte_range
-    known = drafts.get(name[0])
-    if name[0] == name[1] or (known is not None and known.pattern <= pattern):
-        return  # a missing name that the parser made up, or a better pattern spoke first
-    body = match["body"][0].start_byte if "body" in match else None
-    container = match["container"][0].byte_range if "container" in match else None
-    drafts[name[0]] = Draft(pattern, kind, name, match[kind][0].byte_range, body, container)
+    named = match["name"][0]
+    start = named.start_byte
+    known = drafts.get(start)
+    if known is not None and known.pattern <= pattern:
+        return  # a better pattern spoke first
+    end = named.end_byte
+    if start == end:
+        return  # a missing name that the parser made up
+    body, container = match.get("body"), match.get("container")
+    drafts[start] = Draft(
+        pattern,
+        kind,
+        (start, end),
+        match[kind][0].byte_range,
+        None if body is None else body[0].start_byte,
+        None if container is None else container[0].byte_range,
+    )
 
 
 def identifiers_in(root: Node, language: Language) -> Iterator[Span]:

@@ -5,8 +5,9 @@ The same rules hold for the index, for prompts and for `qwen-lsp doctor --file`.
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Literal
+
+from qwen_lsp.index.languages import suffix_of
 
 Reason = Literal[
     "ignored",  # .gitignore, .git/info/exclude, core.excludesFile
@@ -101,7 +102,7 @@ _GENERATED_MARK = re.compile(
 
 def data_rule(name: str) -> tuple[Reason, str] | None:
     """Why a file of this bare name is not worth indexing, and the rule; None if it may be."""
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = suffix_of(name.rpartition("/")[2]).lower()
     return ("data", f"{suffix}: data, not code") if suffix in DATA_SUFFIXES else None
 
 

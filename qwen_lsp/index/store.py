@@ -98,15 +98,7 @@ class Store:
         """All of it or, in a crash, nothing. Raises StoreFull (and has applied it) where the room is used up."""
         with self._writing():
             self._db.executemany("DELETE FROM file WHERE root = ? AND path = ?", ((root, path) for path in removed))
-            for row in rows:
-                content = None if row.key is None else self._content(row.key, row.packed)
-                if content is None and row.reason is None:
-                    continue  # dropped since a worker saw it: the next scan reads the file again
-                of = row.stat
-                self._db.execute(
-                    "INSERT OR REPLACE INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                    (root, of.path, of.size, of.mtime_ns, of.inode, content, row.reason, row.rule or None),
-                )
+            self._db.executemany("INSERT OR REPLACE INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?)", self._files(root, rows))
         if self.n_bytes() > self._max_bytes:
             self.evict()
             if self.n_bytes() > self._max_bytes:
@@ -185,18 +177,26 @@ class Store:
         """A connection for snapshots."""
         return connected(self.path, read_only=True)
 
+    def _files(self, root: int, rows: Sequence[FileRow]) -> Iterator[tuple[object, ...]]:
+        """What is put down of each file, once its content is there."""
+        for row in rows:
+            content = None if row.key is None else self._content(row.key, row.packed)
+            if content is None and row.reason is None:
+                continue  # dropped since a worker saw it: the next scan reads the file again
+            of = row.stat
+            yield root, of.path, of.size, of.mtime_ns, of.inode, content, row.reason, row.rule or None
+
     def _content(self, key: bytes, packed: Packed | None) -> int | None:
+        if packed is not None:
+            made = self._db.execute(
+                "INSERT OR IGNORE INTO content(key, language, n_definitions, outline, words) VALUES(?, ?, ?, ?, ?)",
+                (key, packed.language, packed.n_definitions, packed.outline, packed.words),
+            )
+            if made.rowcount:
+                self._db.execute("INSERT INTO term(rowid, names) VALUES(?, ?)", (made.lastrowid, packed.terms))
+                return made.lastrowid
         found = self._db.execute("SELECT id FROM content WHERE key = ?", (key,)).fetchone()
-        if found is not None:
-            return int(found[0])
-        if packed is None:
-            return None
-        number = self._db.execute(
-            "INSERT INTO content(key, language, n_definitions, outline, words) VALUES(?, ?, ?, ?, ?)",
-            (key, packed.language, packed.n_definitions, packed.outline, packed.words),
-        ).lastrowid
-        self._db.execute("INSERT INTO term(rowid, names) VALUES(?, ?)", (number, packed.terms))
-        return number
+        return None if found is None else int(found[0])
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

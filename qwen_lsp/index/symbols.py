@@ -29,6 +29,7 @@ SIGNATURE_SOURCE_CHARS = 2_000  # white space and comments fold into fewer; a JS
 
 _HOLDS_METHODS = {"class", "interface", "enum", "extension"}
 _HOLDS_LOCALS = {"function", "method"}
+_LOCALS = {"variable", "constant"}
 _MEMBERS: dict[Kind, Kind] = {"function": "method", "variable": "field"}
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
@@ -113,7 +114,16 @@ def references(source: bytes, language: Language, names: Collection[str] | None 
     return tuple(Reference(text[at(start) : at(end)], at(start)) for start, end in spans if at(start) not in own)
 
 
-type _Around = tuple[int, int, int, Kind]  # a definition that holds the place: bytes, index, kind
+class _Around(NamedTuple):
+    """A definition that holds the place, in bytes. `is_local`: it is a function, or in one."""
+
+    first: int
+    last: int
+    index: int
+    kind: Kind
+    is_local: bool
+
+
 type _At = Callable[[int], int]  # bytes -> code points
 
 
@@ -147,18 +157,18 @@ def _code_points(data: bytes, offsets: Iterable[int]) -> _At:
 
 def _definitions(text: str, found: Found, at: _At) -> tuple[Definition, ...]:
     """In text order, the wider one first; what only the inside of a function can see is left out."""
-    drafts = [(_wrapped(found.wrappers, draft.span), draft) for draft in found.drafts.values()]
-    placed = sorted((start, -end, draft.name[0], draft) for (start, end), draft in drafts)
     decorators = sorted((at(start), at(end)) for start, end in found.decorators)
     kept: list[Definition] = []
     seen: set[tuple[object, ...]] = set()
     around: list[_Around] = []
-    for first, minus_last, _, draft in placed:
+    for first, minus_last, _, draft in _placed(found):
         last = -minus_last
-        while around and (last > around[-1][1] or (first, last) == around[-1][:2]):
+        while around and (last > around[-1].last or (first, last) == around[-1][:2]):
             around.pop()
+        if around and around[-1].is_local and _is_local(draft):
+            continue
         name_start, name = _name(text, at(draft.name[0]), at(draft.name[1]))
-        place = _place(name, draft, around) if name else None  # id=" " names nothing
+        place = _place(name, draft.kind, around) if name else None  # id=" " names nothing
         if place is None:
             continue
         kind, parent = place
@@ -174,9 +184,18 @@ def _definitions(text: str, found: Found, at: _At) -> tuple[Definition, ...]:
         if text[end - 1].isspace():
             end = start + len(text[start:end].rstrip())
         if body is not None or kind in _HOLDS_METHODS:
-            around.append((first, last, len(kept), kind))
+            is_local = kind in _HOLDS_LOCALS or (bool(around) and around[-1].is_local)
+            around.append(_Around(first, last, len(kept), kind, is_local))
         kept.append(Definition(name, kind, container, name_start, start, end, body, signature, parent))
     return tuple(kept)
+
+
+def _placed(found: Found) -> list[tuple[int, int, int, Draft]]:
+    """In bytes: where it begins, less where it ends, where its name begins."""
+    if not found.wrappers:
+        return sorted((draft.span[0], -draft.span[1], start, draft) for start, draft in found.drafts.items())
+    spans = ((_wrapped(found.wrappers, draft.span), draft) for draft in found.drafts.values())
+    return sorted((start, -end, draft.name[0], draft) for (start, end), draft in spans)
 
 
 def _wrapped(wrappers: dict[Span, Span], span: Span) -> Span:
@@ -185,21 +204,18 @@ def _wrapped(wrappers: dict[Span, Span], span: Span) -> Span:
     return span
 
 
-def _place(name: str, draft: Draft, around: list[_Around]) -> tuple[Kind, int | None] | None:
-    """What the definition is where it stands, and its parent; None where it is local to a function."""
-    kind = draft.kind
-    if not around:
-        parent = outer = None
-    else:
-        _, _, parent, outer = around[-1]
+def _is_local(draft: Draft) -> bool:
+    """Whether nothing outside can see it where it stands in a function: a variable, or a prototype."""
+    return draft.kind in _LOCALS or (draft.kind == "function" and draft.body is None)
+
+
+def _place(name: str, kind: Kind, around: list[_Around]) -> tuple[Kind, int | None] | None:
+    """What the definition is where it stands, and its parent; None where it belongs to nothing that is kept."""
+    parent = outer = None
+    if around:
+        _, _, parent, outer, _ = around[-1]
         if kind == "field" and outer in _HOLDS_LOCALS:  # self.name = ... in a method
-            return next(
-                (("field", index) for _, _, index, holder in reversed(around) if holder in _HOLDS_METHODS), None
-            )
-        if kind in ("variable", "constant") or (kind == "function" and draft.body is None):  # or a prototype
-            for _, _, _, holder in around:
-                if holder in _HOLDS_LOCALS:
-                    return None
+            return next((("field", each.index) for each in reversed(around) if each.kind in _HOLDS_METHODS), None)
     if kind == "variable" and _CONSTANT.fullmatch(name):
         kind = "constant"
     elif outer in _HOLDS_METHODS:
@@ -220,6 +236,8 @@ def _name(text: str, start: int, end: int) -> tuple[int, str]:
 
 def _signature(text: str, start: int, end: int, decorators: list[Span]) -> str:
     """On one line and cut, without the decorators that stand in it."""
+    if not decorators:
+        return " ".join(text[start : min(end, start + SIGNATURE_SOURCE_CHARS)].split())[:SIGNATURE_CHARS]
     pieces, length = [], 0
     for index in range(bisect_left(decorators, (start, start)), len(decorators)):
         first, last = decorators[index]
