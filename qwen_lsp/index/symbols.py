@@ -119,7 +119,7 @@ class _Around(NamedTuple):
 
     first: int
     last: int
-    index: int
+    number: int
     kind: Kind
     is_local: bool
 
@@ -215,7 +215,7 @@ def _place(name: str, kind: Kind, around: list[_Around]) -> tuple[Kind, int | No
     if around:
         _, _, parent, outer, _ = around[-1]
         if kind == "field" and outer in _HOLDS_LOCALS:  # self.name = ... in a method
-            return next((("field", each.index) for each in reversed(around) if each.kind in _HOLDS_METHODS), None)
+            return next((("field", each.number) for each in reversed(around) if each.kind in _HOLDS_METHODS), None)
     if kind == "variable" and _CONSTANT.fullmatch(name):
         kind = "constant"
     elif outer in _HOLDS_METHODS:
