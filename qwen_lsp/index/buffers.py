@@ -1,15 +1,18 @@
-"""Trees of open buffers: a change parses what it touched, the rest is shared with the tree before. Values only.
+"""Trees of open buffers: a change parses what it touched, the rest is shared with the tree before.
 
 Knows no editor. Offsets are bytes of `data`; `reparsed` finds for itself what changed, so that no caller has to count
 in bytes. A big source is handed to the parser in slices: it keeps the interpreter to itself until it asks for the next.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from tree_sitter import Point, Tree
 
 from qwen_lsp.index.grammars import encode, parse
 from qwen_lsp.text.common import common_head, common_tail
+
+KEPT_BYTES = 4_000_000  # of text whose trees `Trees` keeps; they take fifteen times as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +26,22 @@ class Parsed:
 
 def parsed(language_id: str, text: str) -> Parsed | None:
     """The tree of a buffer that was opened; None without a grammar."""
-    data = encode(text)
+    return parsed_data(language_id, encode(text))
+
+
+def parsed_data(language_id: str, data: bytes) -> Parsed | None:
+    """The same of its bytes."""
     tree = parse(language_id, data)
     return Parsed(language_id, data, tree) if tree is not None else None
 
 
 def reparsed(old: Parsed, text: str) -> Parsed:
     """The tree after any changes: what lies between the first and the last difference is parsed again."""
-    data = encode(text)
+    return reread(old, encode(text))
+
+
+def reread(old: Parsed, data: bytes) -> Parsed:
+    """The same of its bytes."""
     if data == old.data:
         return old
     start = common_head(old.data, data)
@@ -48,6 +59,25 @@ def replaced(old: Parsed, start: int, end: int, insert: bytes) -> Parsed:
     tree = parse(old.language_id, data, edited)
     assert tree is not None, old.language_id  # it had a grammar when it was opened
     return Parsed(old.language_id, data, tree)
+
+
+@dataclass(slots=True)
+class Trees:
+    """The trees of the buffers that were parsed last, the latest one last, by whatever tells buffers apart."""
+
+    kept: dict[Hashable, Parsed] = field(default_factory=dict)
+
+    def parse(self, key: Hashable, language_id: str, data: bytes) -> Tree | None:
+        """The tree of what the buffer holds now; None without a grammar."""
+        old = self.kept.pop(key, None)
+        is_same = old is not None and old.language_id == language_id
+        new = reread(old, data) if old is not None and is_same else parsed_data(language_id, data)
+        if new is None:
+            return None
+        self.kept[key] = new
+        while len(self.kept) > 1 and sum(len(each.data) for each in self.kept.values()) > KEPT_BYTES:
+            del self.kept[next(iter(self.kept))]
+        return new.tree
 
 
 def _point(data: bytes, offset: int) -> Point:

@@ -17,6 +17,8 @@ SLICE_BYTES = 4_096  # half a millisecond of parsing; smaller ones stall the oth
 ASKED_BYTES = 16_384  # two milliseconds, at the worst that was seen a tenth of a second
 _QUERIES = Path(__file__).parent / "queries"
 
+type Parse = Callable[[str, bytes], Tree | None]  # language and text; None without a grammar
+
 
 def encode(text: str) -> bytes:
     """The bytes that trees count in; a lone surrogate becomes a question mark."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-from qwen_lsp.index.grammars import encode, parse, parse_unless
+from qwen_lsp.index.grammars import Parse, encode, parse
 from qwen_lsp.index.languages import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
 from qwen_lsp.index.words import Pieces, Words, pieces_of, words_of
@@ -81,15 +81,11 @@ class Reference(NamedTuple):
     start: int
 
 
-def _never() -> bool:
-    return False
-
-
-def extract(source: bytes, language: Language | None, give_up: Callable[[], bool] = _never) -> FileSymbols:
-    """What the file holds. Without a language, without its grammar, or once `give_up` says so, that is words only."""
+def extract(source: bytes, language: Language | None, parse: Parse = parse) -> FileSymbols:
+    """What the file holds. Without a language, or where `parse` gives no tree for it, that is words only."""
     text, data, pieces = _shown(source)
     words = words_of(pieces)
-    tree = parse_unless(give_up, language.name, data) if language is not None else None
+    tree = parse(language.name, data) if language is not None else None
     if language is None or tree is None:
         return FileSymbols("", (), (), words, False)
     found = found_in(tree.root_node, language)

@@ -19,6 +19,7 @@ from multiprocessing import get_all_start_methods, get_context, parent_process
 from pathlib import Path
 
 from qwen_lsp.index.database import connected
+from qwen_lsp.index.grammars import parse_unless
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.rows import content_key, pack
 from qwen_lsp.index.rules import Skipped
@@ -186,7 +187,9 @@ def row_of(has: Callable[[bytes], bool], place: bytes, file: FileStat) -> FileRo
     begun = time.process_time()
     packed = None
     if not has(key):
-        packed = pack(extract(source, language, lambda: time.process_time() - begun > MAX_PARSE_S))
+        packed = pack(
+            extract(source, language, partial(parse_unless, lambda: time.process_time() - begun > MAX_PARSE_S))
+        )
     if state.mtime_ns > time.time_ns() - RACY_NS:
         state = replace(state, mtime_ns=0)
     return FileRow(state, key, packed)

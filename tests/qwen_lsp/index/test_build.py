@@ -231,10 +231,10 @@ import os, pathlib, signal
 from qwen_lsp.index import workers
 workers._begin(pathlib.Path({database!r}), {place!r}, False)
 really = workers.extract
-def extract(source, language, give_up):
+def extract(source, language, parse):
     if b"poison" in source:
         os.kill(os.getpid(), signal.SIGKILL)
-    return really(source, language, give_up)
+    return really(source, language, parse)
 workers.extract = extract
 """
 

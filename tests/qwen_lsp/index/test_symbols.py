@@ -1,5 +1,6 @@
 """What each language's query finds, and what holds for any bytes."""
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from qwen_lsp.index.grammars import parse_unless
 from qwen_lsp.index.languages import LANGUAGES, Language, language_named
 from qwen_lsp.index.matches import LOOSE_TOKENS
 from qwen_lsp.index.symbols import SIGNATURE_CHARS, FileSymbols, Reference, extract, references
@@ -208,10 +210,12 @@ def test_parsing_can_be_given_up(allowed: int) -> None:
         asked += 1
         return asked > allowed
 
-    assert extract(b"a\n" * 50_000, row("python"), give_up) == FileSymbols("", (), (), {"a": 50_000}, False)
+    assert extract(b"a\n" * 50_000, row("python"), partial(parse_unless, give_up)) == FileSymbols(
+        "", (), (), {"a": 50_000}, False
+    )
     assert asked == allowed + 1
 
 
 def test_a_parse_that_is_not_given_up_is_the_same() -> None:
     source = source_of(row("python")) * 3
-    assert extract(source, row("python"), lambda: False) == extract(source, row("python"))
+    assert extract(source, row("python"), partial(parse_unless, lambda: False)) == extract(source, row("python"))
