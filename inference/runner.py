@@ -72,7 +72,7 @@ class Runner:
     def __init__(
         self,
         backend: Backend,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] | None = None,  # what drafts are weighed on; None: as the engine computes
         saved: SavedPrefixes | None = None,
         spares: Callable[[], bool] = never,
     ) -> None:
@@ -83,7 +83,8 @@ class Runner:
             raise ValueError(f"{info.cache_bytes} bytes can not hold one sequence of {info.n_ctx} and its snapshot")
         self.backend = backend
         self._gates = {True: Gate(), False: Gate()}  # copying jobs must not pay for the guesses of others
-        self._clock = time.thread_time if info.on_one_thread else clock  # other programs are no cost of a draft's
+        own = time.thread_time if info.on_one_thread else time.perf_counter  # other programs are no cost of a draft's
+        self._clock = clock or own
         self._saved = saved
         self._spares = spares
         self.cache = PrefixCache(

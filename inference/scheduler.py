@@ -44,7 +44,7 @@ class Scheduler:
     def __init__(
         self,
         load: Callable[[], Backend],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,  # for everything that is timed here; None: the machine's clocks
         saved: Callable[[ModelInfo], SavedPrefixes | None] = lambda info: None,
         spares: Callable[[], bool] = never,
     ) -> None:
@@ -53,7 +53,7 @@ class Scheduler:
         self._spares = spares  # the battery: asked on the owner's thread only
         self._writer: threading.Thread | None = None
         self._pause_s: float | None = None  # until what is held is saved, if nothing comes; None: nothing new is held
-        self._clock = clock
+        self._clock, self._runner_clock = clock or time.monotonic, clock
         self._inbox: queue.SimpleQueue[Task | None] = queue.SimpleQueue()  # None: wake up and look
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._own, name="model-owner", daemon=True)
@@ -164,7 +164,7 @@ class Scheduler:
     def _loaded(self) -> Runner | None:
         try:
             backend = self._load()
-            return Runner(backend, self._clock, self._open_saved(backend.info), self._spares)
+            return Runner(backend, self._runner_clock, self._open_saved(backend.info), self._spares)
         except EngineError as error:
             self._failure = error
         except Exception as error:  # what an engine raises has no common type

@@ -115,6 +115,15 @@ def test_a_right_prediction_takes_few_passes_and_a_wrong_one_changes_nothing() -
     assert n_passes["right"] <= 12
 
 
+def test_a_clock_that_is_handed_in_is_the_only_one() -> None:
+    """Also where the engine computes on one thread: what is played again must end the same way."""
+    backend = ScriptedBackend(last_id)
+    object.__setattr__(backend.info, "on_one_thread", True)
+    runner = Runner(backend, itertools.count(step=1000).__next__)
+    complete(runner, [1, 2, 3], prediction=(1,))
+    assert runner._gates[True]._plain_s == 1000
+
+
 def test_what_was_drafted_is_kept_for_the_next_prompt() -> None:
     runner = make_runner()
     prompt = list(range(1, 100))
