@@ -1,11 +1,11 @@
-"""The workspace index against a bare parse of the same files: cold, warm, one save; CPU, wall, memory, room.
+"""The workspace index against a bare parse of the same files: cold, warm, one save; CPU, wall, memory, room; and keys.
 
-    scripts/bench index [REPO ...] [--files 1000,10000] [--out FOLDER]
+    scripts/bench index [REPO ...] [--files 1000,10000] [--steps keys,asks] [--out FOLDER]
 
 Without a REPO, on made-up trees of so many files (`--files 100000` takes minutes). Every step runs in a process of its
 own. The bare parse reads and parses, one file after the other in one process, what the index reads; universal-ctags,
-where it is installed, does what it does. Sources are never changed: what is saved is a copy. Prints a table with the
-goals of DESIGN.md section 7; writes index.json.
+where it is installed, does what it does. Sources are never changed: what is saved is a copy. What a key costs is in
+`index_keys.py`. Prints a table with the goals of DESIGN.md section 7; writes index.json.
 """
 
 import argparse
@@ -14,21 +14,19 @@ import os
 import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from scripts.benches.figures import Figures
 from scripts.benches.index_trees import make
 
 REPOSITORY = Path(__file__).parents[2]
 STEP_TIMEOUT_S = 3600.0
-SAVES = 30
-
-type Figures = Mapping[str, float]
+STEPS = ("parse", "cold-1", "cold-2", "warm", "save", "ctags", "keys", "asks", "asks-scan", "window")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,11 +34,11 @@ def main(arguments: Sequence[str]) -> int:
     results: dict[str, dict[str, Figures]] = {}
     with tempfile.TemporaryDirectory(prefix="qwen-index-", dir=options.scratch) as scratch:
         for repository in options.repositories:
-            results[repository.name] = measure(repository, Path(scratch))
+            results[repository.name] = measure(repository, Path(scratch), options.steps)
             print("\n".join(table(repository.name, results[repository.name])), flush=True)
         for n_files in options.files if not options.repositories else ():
             tree = make(Path(scratch) / f"tree-{n_files}", n_files)
-            results[f"{n_files} files"] = measure(tree, Path(scratch))
+            results[f"{n_files} files"] = measure(tree, Path(scratch), options.steps)
             print("\n".join(table(f"{n_files} files", results[f"{n_files} files"])), flush=True)
             shutil.rmtree(tree)
     machine = {"machine": platform.platform(), "cores": os.cpu_count(), "load": os.getloadavg()}
@@ -55,26 +53,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--files", type=lambda text: [int(part) for part in text.split(",")], default=[1_000, 10_000], metavar="N,N"
     )
+    parser.add_argument(
+        "--steps", type=lambda text: text.split(","), default=STEPS, metavar="NAME,NAME", help=f"of {', '.join(STEPS)}"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench-results"), metavar="FOLDER")
     parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where trees and stores are made")
     return parser
 
 
-def measure(root: Path, scratch: Path) -> dict[str, Figures]:
+def measure(root: Path, scratch: Path, steps: Collection[str] = STEPS) -> dict[str, Figures]:
     """The figures of each step. `root` is only read."""
-    one, two = scratch / "store-1", scratch / "store-2"
-    results: dict[str, Figures] = {"parse": _step("parse", root, one)}
-    results["cold, 1 process"] = _step("cold-1", root, one)
-    results["cold, 2 processes"] = _step("cold-2", root, two)
-    results["warm"] = _step("warm", root, two)
-    copy = scratch / "copy"
-    shutil.copytree(root, copy, symlinks=True)
-    results["save"] = _step("save", copy, scratch / "store-3")
-    ctags = shutil.which("ctags")
-    if ctags is not None:
-        results["ctags"] = _ctags(ctags, root)
-    for place in (one, two, scratch / "store-3", copy):
-        shutil.rmtree(place)
+    stores = {name: scratch / f"store-{name}" for name in STEPS}
+    stores |= {"warm": stores["cold-2"], "asks": stores["cold-2"]}  # what that has made
+    results: dict[str, Figures] = {}
+    for name in STEPS:
+        if name not in steps:
+            continue
+        if name == "ctags":
+            ctags = shutil.which("ctags")
+            results |= {name: _ctags(ctags, root)} if ctags is not None else {}
+        elif name == "save":
+            shutil.copytree(root, scratch / "copy", symlinks=True)
+            results[name] = _step(name, scratch / "copy", stores[name])
+            shutil.rmtree(scratch / "copy")
+        else:
+            results[name] = _step(name, root, stores[name])
+    for place in set(stores.values()):
+        shutil.rmtree(place, ignore_errors=True)
     return results
 
 
@@ -89,7 +94,7 @@ def _ctags(program: str, root: Path) -> Figures:
     """Of the same files, definitions only. Its CPU is that of a child that has ended."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     command = [program, "--recurse", "--exclude=.git", "-f", "-", str(root)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=STEP_TIMEOUT_S)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=STEP_TIMEOUT_S)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"cpu_s": cpu, "wall_s": time.monotonic() - started}
@@ -97,37 +102,46 @@ def _ctags(program: str, root: Path) -> Figures:
 
 def table(name: str, results: Mapping[str, Figures]) -> list[str]:
     """The steps, and how they stand to the goals."""
-    parse, cold, cold_2, warm = (results[step] for step in ("parse", "cold, 1 process", "cold, 2 processes", "warm"))
-    text = f"{parse['n_files']:,.0f} files, {parse['n_bytes'] / 1e6:,.1f} MB"
-    lines = [f"{name}: {text}", f"  {'':18} {'CPU s':>9} {'wall s':>9} {'MB':>7} {'peak MB':>8}"]
-    for step, figures in results.items():
-        if step == "save":
-            continue
-        rate = f"{parse['n_bytes'] / 1e6 / figures['cpu_s']:7.1f}" if figures["cpu_s"] else ""
+    lines = [name]
+    for step in ("parse", "cold-1", "cold-2", "warm", "ctags"):
+        if figures := results.get(step):
+            cpu, wall, store, peak = (figures.get(key, 0.0) for key in ("cpu_s", "wall_s", "store_mb", "peak_mb"))
+            cells = f"{cpu:9.3f} {wall:9.3f} s of CPU and wall {store:7.1f} MB stored {peak:8.1f} MB at the peak"
+            lines.append(f"  {step:8} {cells}")
+    parse, cold, cold_2, warm = (results.get(step) for step in ("parse", "cold-1", "cold-2", "warm"))
+    if parse and cold:
+        text = f"{parse['n_files']:,.0f} files, {parse['n_bytes'] / 1e6:,.1f} MB"
+        lines.append(f"  cold CPU / parse CPU    {cold['cpu_s'] / parse['cpu_s']:8.2f}   goal <= 1.5   ({text})")
+        lines.append(f"  store / text            {cold['store_mb'] / (parse['n_bytes'] / 1e6):8.2f}")
+    if cold and cold_2:
+        lines.append(f"  two processes / one     {cold_2['wall_s'] / cold['wall_s']:8.2f}   goal <= 0.75 (wall)")
+    if cold and warm:
+        lines.append(f"  warm / cold             {warm['cpu_s'] / cold['cpu_s']:8.3f}   goal <= 0.02 (CPU)")
+    if save := results.get("save"):
+        walls = f"wall {save['wall_median_ms']:.1f}"
         lines.append(
-            f"  {step:18} {figures['cpu_s']:9.3f} {figures['wall_s']:9.3f} {figures.get('store_mb', 0):7.1f} "
-            f"{figures.get('peak_mb', 0):8.1f}   {rate} MB per CPU second"
+            f"  one save, median, p95   {save['median_ms']:8.1f} {save['p95_ms']:8.1f} ms of CPU, {walls}   goal <= 10"
         )
-    save = results["save"]
-    lines += [
-        f"  cold CPU / parse CPU    {cold['cpu_s'] / parse['cpu_s']:8.2f}   goal <= 1.5",
-        f"  two processes / one     {cold_2['wall_s'] / cold['wall_s']:8.2f}   goal <= 0.75 (wall)",
-        f"  warm / cold             {warm['cpu_s'] / cold['cpu_s']:8.3f}   goal <= 0.02 (CPU)",
-        f"  one save, median, p95   {save['median_ms']:8.1f} {save['p95_ms']:8.1f} ms of CPU, wall "
-        f"{save['wall_median_ms']:.1f}   goal <= 10",
-        f"  store / text            {cold['store_mb'] / (parse['n_bytes'] / 1e6):8.2f}",
-    ]
+    return lines + _keys(results)
+
+
+def _keys(results: Mapping[str, Figures]) -> list[str]:
+    lines = []
+    if keys := results.get("keys"):
+        cells = f"{keys['ratio_median']:8.3f} {keys['ratio_p95']:8.3f} of a whole parse's CPU, median, p95"
+        share = f"{keys['of_whole']:.3f} of all, {keys['bytes_of_whole']:.3f} of the bytes read"
+        lines.append(f"  key, parsed again       {cells}; {share}, {keys['n_keys']:.0f} keys   goal <= 0.2")
+    for step, when in (("asks", "whole"), ("asks-scan", "being built")):
+        for kind, goal in (("first", 40), ("moved", 10)):
+            if (asks := results.get(step)) and asks[f"n_{kind}"]:
+                cells = " ".join(f"{asks[f'{kind}_cpu_ms_{at}']:8.1f}" for at in ("median", "p95", "p99"))
+                wall = f"wall {asks[f'{kind}_wall_ms_p95']:.1f} {asks[f'{kind}_wall_ms_p99']:.1f}"
+                lines.append(
+                    f"  {kind}, index {when:11} {cells} ms of CPU, median, p95, p99; {wall}   goal p95 <= {goal}"
+                )
+    if window := results.get("window"):
+        cells = " ".join(f"{window[f'ms_{at}']:8.1f}" for at in ("median", "p95", "p99"))
+        lines.append(
+            f"  didChange during a scan {cells} ms, median, p95, p99 of {window['n_keys']:.0f}   goal p99 <= 20"
+        )
     return lines
-
-
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """CPU seconds of this process, and wall seconds."""
-    cpu, wall = time.process_time(), time.monotonic()
-    work()
-    return time.process_time() - cpu, time.monotonic() - wall
-
-
-def quantiles(values: Sequence[float]) -> tuple[float, float]:
-    """Median and 95th percentile."""
-    ordered = sorted(values)
-    return statistics.median(ordered), ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]

@@ -20,9 +20,11 @@ from qwen_lsp.index.languages import Language, language_of
 from qwen_lsp.index.rules import Skipped
 from qwen_lsp.index.scan import opened, read
 from qwen_lsp.index.store import Store
-from scripts.benches.index import SAVES, Figures, quantiles, timed
+from scripts.benches import index_keys
+from scripts.benches.figures import Figures, quantiles, timed
 
 SAMPLED_EVERY_S = 0.5
+SAVES = 30
 
 
 def main() -> None:
@@ -33,10 +35,23 @@ def main() -> None:
             figures = bare_parse(store, root)
         case "save":
             figures = saves(store, root)
+        case "keys":
+            figures = index_keys.keys(root, _paths(store, root))
+        case "asks":
+            figures = index_keys.asks(store, root)
+        case "asks-scan":
+            figures = index_keys.asks_while_scanned(store, root, len(_paths(store, root)))
+        case "window":
+            figures = index_keys.window(root, next(path for path in _paths(store, root) if language_of(path)))
         case _:
             figures = scan(store, root, 2 if step in ("cold-2", "warm") else 1)
     store.close()
     print(json.dumps(figures))
+
+
+def _paths(store: Store, root: Path) -> list[str]:
+    """The files that a scan would read into an empty store."""
+    return sorted(file.path for file in compare(store, root, lambda: False).changed)
 
 
 def bare_parse(store: Store, root: Path) -> Figures:
