@@ -3,10 +3,11 @@
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from qwen_lsp import settings_file
 from qwen_lsp.engine import egress
@@ -34,6 +35,9 @@ def main(options: argparse.Namespace) -> int:
         print(f"qwen-lsp eval: {error}", file=sys.stderr)
         return 2
     egress.guard()
+    for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C: the scratch folder goes, a window that is typed into ends
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     bar = Bar()
     try:
         if plan.holes == 0:
@@ -59,6 +63,10 @@ def main(options: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(found, plan, written)))
     return 0
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 async def _run(plan: Plan, bar: Bar) -> Found:

@@ -1,7 +1,11 @@
-"""A folder for what a run needs only while it runs; a killed run's is removed by the next one."""
+"""A folder for what a run needs only while it runs; a killed run's is removed by the next one.
+
+Who runs holds the lock of its folder, which the system gives back when a process ends, however it ends.
+"""
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +14,7 @@ from qwen_lsp.index.locks import Taken, locked
 
 PREFIX = "qwen-eval-"
 LOCK = "lock"
+LEFT_AFTER_S = 60.0  # a folder that has just been made has no lock yet
 
 
 @contextmanager
@@ -24,6 +29,7 @@ def remove_left(folder: Path) -> None:
     """Remove what killed runs left: nobody holds their locks. Other users' folders can not be opened."""
     for base in folder.glob(f"{PREFIX}*"):
         with suppress(OSError, Taken):
-            if (base / LOCK).is_file() and not base.is_symlink():
+            is_begun = (base / LOCK).is_file() or time.time() - base.lstat().st_mtime > LEFT_AFTER_S
+            if is_begun and base.is_dir() and not base.is_symlink():
                 with locked(base / LOCK, wait=False):
                     shutil.rmtree(base, ignore_errors=True)

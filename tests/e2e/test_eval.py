@@ -4,7 +4,6 @@ The answers are scripted: they prove the machinery and say nothing of a model.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -75,7 +74,22 @@ def scores(out: Path) -> Any:
     return [{key: value for key, value in row.items() if key not in COST} for row in rows]
 
 
-def test_a_killed_run_goes_on_and_says_the_same(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs have their scratch folders; nobody else's are there."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.glob(f"{PREFIX}*"))
+
+
+def test_a_killed_run_goes_on_and_says_the_same(
+    daemons: Daemons, options: list[str], tmp_path: Path, temporary: Path
+) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done = run(*options, "--out", str(whole), "--json")
     assert done.returncode == 0, done.stderr
@@ -85,6 +99,7 @@ def test_a_killed_run_goes_on_and_says_the_same(daemons: Daemons, options: list[
 
     code, _ = stopped(signal.SIGKILL, killed, *options, "--out", str(killed))
     assert code == -signal.SIGKILL and not (killed / PAGE).exists()
+    assert left_in(temporary), "nothing can tidy up after that but the next run"
     before = (killed / FILE_NAME).read_bytes()
     (killed / FILE_NAME).write_bytes(before + b'{"hole": "cut off')
     again = run(*options, "--out", str(killed))
@@ -94,13 +109,17 @@ def test_a_killed_run_goes_on_and_says_the_same(daemons: Daemons, options: list[
     assert figures(killed)["about"] == figures(whole)["about"]
     held = run(*options, "--out", str(killed), "--against", str(whole))
     assert held.returncode == 0 and "100% the same" in held.stdout
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"{PREFIX}*/trees/shop"))
+    assert not left_in(temporary)
 
 
-def test_ctrl_c_is_a_stop_that_can_be_gone_on_from(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_run_tidies_up_and_can_be_gone_on_from(
+    daemons: Daemons, options: list[str], tmp_path: Path, temporary: Path, sign: signal.Signals
+) -> None:
     out = tmp_path / "out"
-    code, said = stopped(signal.SIGINT, out, *options, "--out", str(out))
+    code, said = stopped(sign, out, *options, "--out", str(out))
     assert code == 1 and f"the same command goes on in {out}" in said and "Traceback" not in said
+    assert not left_in(temporary)
     assert run(*options, "--out", str(out)).returncode == 0
 
 

@@ -34,12 +34,17 @@ def test_a_scratch_folder_goes_and_a_killed_runs_is_removed(tmp_path: Path) -> N
         remove_left(mine.parent)
         assert mine.is_dir(), "its lock is held"
     assert not mine.exists()
-    left, foreign = tmp_path / f"{PREFIX}left", tmp_path / f"{PREFIX}without-a-lock"
-    for folder in (left, foreign):
-        folder.mkdir()
+    left, begun, unlocked, linked = (tmp_path / f"{PREFIX}{name}" for name in ("left", "begun", "unlocked", "linked"))
+    for folder in (left, begun, unlocked):
+        (folder / "trees").mkdir(parents=True)
     (left / LOCK).touch()
+    os.utime(unlocked, (0, 0))
+    linked.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
     remove_left(tmp_path)
-    assert not left.exists() and foreign.exists()
+    assert not left.exists() and not unlocked.exists(), "killed in its work, and before it had its lock"
+    assert begun.exists(), "it may be about to lock"
+    assert linked.is_symlink() and (tmp_path / "elsewhere").is_dir(), "a link is not followed"
 
 
 def test_two_runs_do_not_share_a_folder_and_git_does_not_see_it(tmp_path: Path) -> None:
