@@ -2,7 +2,8 @@
 
 The only module that knows llguidance. Knows no engine and no HTTP.
 
-An answer under `EditBlocks` is one or more blocks, with nothing between them:
+An answer under `EditBlocks` is one or more blocks, with nothing between them. Those of a file follow each other from
+its top to its end and do not meet; files come in the order in which they are given:
 
     path/to/file.py
     <<<<<<< SEARCH
@@ -13,11 +14,9 @@ An answer under `EditBlocks` is one or more blocks, with nothing between them:
 
 A file that may be made has a block without SEARCH lines. SEARCH has LF line ends whatever the file has, and a file's
 last line counts as whole without one: whoever applies a block compares lines. Lines that read like a marker
-(`is_marker`) are neither searched nor written, so that an answer splits in one way only. Each run is unique in the
-text given here; two blocks may still meet.
+(`edit_blocks.is_marker`) are neither searched nor written, so that an answer splits in one way only.
 """
 
-import json
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -27,21 +26,16 @@ from typing import Any
 
 import llguidance
 
+from inference import edit_blocks
 from inference.backends.base import Tokenizer
 from inference.errors import BadRequest, QueueFull
 from inference.generation import Constraint
-from inference.line_runs import unique_runs
 
-SEARCH, DIVIDE, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
 MAX_BLOCKS = 64
-MAX_BLANKS = 200  # spaces and tabs in a row of a replacement: unbounded white space lets a weak model loop
-MAX_BLANK_LINES = 8
-MAX_LINES = 20_000  # of all files together: three to four seconds of compiling
 _MESSAGE_CHARS = 300
 _STACK_BYTES = 256 << 20  # llguidance follows a chain of rules by recursion, 7 KB each, and ends the process beyond
 _starting = threading.Lock()  # the size of a new thread's stack is a setting of the process
 _QUOTED = re.compile(r"\n *\d+ \| |\u27e6")
-_LINE_END = re.compile(r"\r\n|\n|\r")
 _LIMITS = llguidance.LLParserLimits(verbose_errors=False)
 _MANY_LINES = llguidance.LLParserLimits(
     max_items_in_row=50_000, step_max_items=500_000, max_grammar_size=2_000_000, verbose_errors=False
@@ -76,17 +70,6 @@ class EditBlocks:
 
 
 Grammar = Lark | JsonSchema | EditBlocks
-
-
-def lines_of(text: str) -> list[str]:
-    """Without their ends (LF, CRLF or CR); a text that ends with one has no empty line after it."""
-    lines = _LINE_END.split(text)
-    return lines if lines[-1] else lines[:-1]
-
-
-def is_marker(line: str) -> bool:
-    """Not so for a longer row of equals signs: it underlines a heading in some formats."""
-    return line.startswith((SEARCH, REPLACE)) or line.rstrip(" \t") == DIVIDE
 
 
 class Compiler:
@@ -197,76 +180,12 @@ def _built(make: Callable[[], llguidance.LLMatcher]) -> llguidance.LLMatcher:
 def _source(grammar: Grammar) -> str:
     if isinstance(grammar, JsonSchema):
         return llguidance.LLMatcher.grammar_from_json_schema(grammar.schema, overrides=_JSON_STYLE)  # type: ignore
-    text = grammar.text if isinstance(grammar, Lark) else _edit_blocks(grammar)
+    text = (
+        grammar.text
+        if isinstance(grammar, Lark)
+        else edit_blocks.lark(grammar.files, grammar.creates, grammar.max_blocks)
+    )
     return llguidance.LLMatcher.grammar_from_lark(text)
-
-
-def _edit_blocks(grammar: EditBlocks) -> str:
-    """Lark. One rule per state of a file's automaton: what may follow the lines so far."""
-    split = {path: lines_of(text) for path, text in grammar.files.items()}
-    if (n_lines := sum(map(len, split.values()))) > MAX_LINES:
-        raise BadRequest(f"grammar has files of {n_lines} lines; at most {MAX_LINES}", "grammar")
-    names: dict[str, str] = {}
-    rules: list[str] = []
-    files: list[str] = []
-    for path, lines in split.items():
-        runs = unique_runs(lines, frozenset(filter(is_marker, lines)))
-        if not runs.steps:
-            continue
-        name = f"f{len(files)}"
-        head = _quoted(f"{_checked_path(path)}\n{SEARCH}\n")
-        files.append(name)
-        rules.append(f"{name}: {head} {name}_0 DIVIDE new REPLACE")
-        for state, ahead in runs.steps.items():
-            ways = [_way(names, line, f"{name}_{to}" if to in runs.steps else "") for line, to in ahead.items()]
-            rules.append(f"{name}_{state}: " + _optional(" | ".join(ways), state in runs.ends))
-    for path in grammar.creates:
-        name = f"f{len(files)}"
-        files.append(name)
-        rules.append(f"{name}: {_quoted(f'{_checked_path(path)}\n{SEARCH}\n')} DIVIDE new REPLACE")
-    if not files:
-        raise BadRequest("grammar has no file with a line to search for", "grammar")
-    rules += [f"{name}: {_quoted(line + '\n')}" for line, name in names.items()]
-    return "\n".join([*_frame(files, grammar.max_blocks), *rules, ""])
-
-
-def _frame(files: list[str], max_blocks: int) -> list[str]:
-    markers = f"{DIVIDE}[ \\t]*|({SEARCH}|{REPLACE})[^\\n]*"  # as `is_marker` has it
-    blanks = f"[ \\t]{{0,{MAX_BLANKS}}}"
-    more = f' ("\\n" block){{0,{max_blocks - 1}}}' if max_blocks > 1 else ""  # its dialect has no {0,0}
-    return [
-        f'start: block{more} "\\n"?',
-        "block: " + " | ".join(files),
-        f"new: BLANK{{0,{MAX_BLANK_LINES}}} (TEXT BLANK{{0,{MAX_BLANK_LINES}}})*",
-        f"DIVIDE: {_quoted(DIVIDE + '\n')}",
-        f"REPLACE: {_quoted(REPLACE)}",
-        f"BLANK: /{blanks}\\n/",
-        f"TEXT: /({blanks}[^ \\t\\n\\r])+{blanks}\\n/ & ~/({markers})\\n/",
-    ]
-
-
-def _way(names: dict[str, str], line: str, rest: str) -> str:
-    name = names.setdefault(line, f"L{len(names)}")
-    return f"{name} {rest}".rstrip()
-
-
-def _optional(rule: str, may_end: bool) -> str:
-    return f"({rule})?" if may_end else rule
-
-
-def _checked_path(path: str) -> str:
-    if not path.strip() or is_marker(path) or _LINE_END.search(path):
-        raise BadRequest("grammar has a path that is blank, a marker or more than one line", "grammar")
-    return path
-
-
-def _quoted(text: str) -> str:
-    """A Lark string that matches just this text."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadRequest("grammar has half of a surrogate pair in a file or path", "grammar") from None
-    return json.dumps(text)
 
 
 def _refused(message: str) -> BadRequest:

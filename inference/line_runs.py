@@ -1,49 +1,28 @@
-"""Which runs of whole lines stand exactly once in a text, as an automaton over lines.
+"""Where a run of whole lines, begun at a line, has become one that stands exactly once in a text.
 
-It is the text's suffix automaton: a state is a set of places that all share what leads there, so a run that leads to
-a state with one place is unique. Its size is linear in the number of lines, also where they repeat, and each run has
-one way through it. Knows no grammar and no tokens.
+Longer runs from there do so, too. Read off the text's suffix automaton: a state is a set of places that all share what
+leads there, and the longest ending of a state that has more places is one line short of standing once. Takes linear
+time, also where lines repeat. Knows no grammar and no tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
-class LineRuns:
-    """State 0 is where a run begins. `steps[s]`: the next line -> the next state. `ends`: a run may stop here."""
-
-    steps: Mapping[int, Mapping[str, int]]
-    ends: frozenset[int]
-
-
-def unique_runs(lines: Sequence[str], barred: frozenset[str]) -> LineRuns:
-    """All runs of `lines` that stand there once and hold none of `barred`. `steps` is empty where there is none."""
+def least_ends(lines: Sequence[str]) -> list[int]:
+    """At i the least j so that lines[i:j] stands once; shorter than `lines` where no run from there on does."""
     automaton = _Automaton()
+    ways = []
     for line in lines:
         automaton.append(line)
+        ways.append(automaton.last)
     n_places = automaton.n_places()
-    ends = {state for state, n in enumerate(n_places) if state and n == 1}
-    steps: dict[int, dict[str, int]] = {}
-    useful: set[int] = set()
-    for state in sorted(range(len(automaton.next)), key=automaton.length.__getitem__, reverse=True):
-        ahead = {line: to for line, to in automaton.next[state].items() if to in useful and line not in barred}
-        if ahead:
-            steps[state] = ahead
-        if ahead or state in ends:
-            useful.add(state)
-    return _reachable(steps, ends)
-
-
-def _reachable(steps: Mapping[int, Mapping[str, int]], ends: set[int]) -> LineRuns:
-    """Without the states that only a barred line leads to."""
-    seen, waiting = {0}, [0]
-    while waiting:
-        for to in steps.get(waiting.pop(), {}).values():
-            if to not in seen:
-                seen.add(to)
-                waiting.append(to)
-    return LineRuns({state: ahead for state, ahead in steps.items() if state in seen}, frozenset(ends & seen))
+    ends: list[int] = []
+    for at, state in enumerate(ways):
+        if n_places[state] == 1:
+            last_start = at - automaton.length[automaton.link[state]]
+            ends += [at + 1] * (last_start + 1 - len(ends))
+    return ends
 
 
 @dataclass(slots=True)

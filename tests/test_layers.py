@@ -43,6 +43,7 @@ LAYERS = {
         "report",
         "backends.base",
         "line_runs",
+        "edit_blocks",
         "grammar",
         "tokenizer",
         "kept",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inference.grammar import DIVIDE, REPLACE, SEARCH, is_marker, lines_of
+from inference.edit_blocks import DIVIDE, REPLACE, SEARCH, is_marker, lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,15 @@ def parse(answer: str) -> list[Block]:
 
 
 def check_applies(answer: str, files: Mapping[str, str]) -> None:
-    """Each SEARCH stands once in its file, in whole lines."""
+    """Each SEARCH stands once in its file, in whole lines; files come in their order, a file's blocks do not meet."""
     blocks = parse(answer)
     assert blocks
-    for block in blocks:
+    order = list(files)
+    ends = dict.fromkeys(files, 0)
+    for before, block in zip([blocks[0], *blocks], blocks, strict=False):
+        assert order.index(before.path) <= order.index(block.path)
         lines, n = lines_of(files[block.path]), len(block.search)
-        places = [i for i in range(len(lines)) if tuple(lines[i : i + n]) == block.search]
-        assert len(places) == 1
+        (place,) = [i for i in range(len(lines)) if tuple(lines[i : i + n]) == block.search]
+        assert place >= ends[block.path]
+        ends[block.path] = place + n
         assert not any(map(is_marker, (*block.search, *block.replace)))
