@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--shards", type=Path, required=True, help="to the last one that the run was planned with")
     parser.add_argument("--parity", type=Path, required=True, help="the file of parity.py compare")
+    parser.add_argument("--device-name", default="CPU", help="of what it was trained on, for the card")
     arguments = parser.parse_args()
     figures = json.loads((arguments.model / "evaluation.json").read_text())
     packages = json.loads((HERE / "manifest.json").read_text())
@@ -69,6 +70,10 @@ def main() -> None:
         "bytes": sum((arguments.model / name).stat().st_size for name in ("model.safetensors", "model.gguf")),
         "tokens": rows[-1]["tokens"] / 1e6,
         "loss": sum(r["loss"] for r in rows[-10:]) / len(rows[-10:]),
+        "minutes": rows[-1]["tokens"] / rows[-1]["tokens_per_s"] / 60,
+        "gpu": arguments.device_name,
+        "row": ROW,
+        "experts": json.loads((arguments.model / "config.json").read_text())["num_experts"],
         "late": late_tokens(rows[-1]["tokens"], arguments.shards),
         "holes": figures["holes"],
         "table": table(figures),

@@ -14,15 +14,12 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
-from model import Config, Model
-from safetensors.torch import save_file
+from model import PLUS_ONE, Config, Model, stored_form
+from safetensors.torch import load_file, save_file
 from tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 from torch import Tensor
 
 SIZE_LIMIT = 20_000_000  # bytes, both weight files together
-PLUS_ONE = (  # stored as distance from one, as in the published checkpoints; the gated norm is not
-    "input_layernorm.weight", "post_attention_layernorm.weight", "model.norm.weight", "q_norm.weight", "k_norm.weight",
-)  # fmt: skip
 GGUF_NAMES = {
     "input_layernorm.weight": "attn_norm.weight",
     "post_attention_layernorm.weight": "post_attention_norm.weight",
@@ -57,13 +54,6 @@ ALWAYS_F32 = (
     "ffn_gate_inp.weight",
     "ffn_gate_inp_shexp.weight",
 )
-
-
-def to_half(name: str, value: Tensor) -> Tensor:
-    """Round to values that float16 holds, also after the one is added to a norm's weight."""
-    if name.endswith(PLUS_ONE):
-        return (value.float() + 1.0).half().float().sub(1.0).half()
-    return value.half()
 
 
 def config_json(c: Config) -> dict[str, Any]:
@@ -193,7 +183,7 @@ def export(state: dict[str, Tensor], c: Config, folder: Path, full_copy: Path | 
 
     Returns the bytes of both weight files.
     """
-    weights = {name: to_half(name, value).contiguous() for name, value in state.items()}
+    weights = {name: stored_form(name, value).contiguous() for name, value in state.items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)  # save_file lets the owner alone read it
     (folder / "config.json").write_text(json.dumps(config_json(c), indent=1) + "\n")
@@ -208,7 +198,7 @@ def export(state: dict[str, Tensor], c: Config, folder: Path, full_copy: Path | 
 def main() -> None:
     """Export a checkpoint, or seeded random weights when none is given."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, help="a file of train.py; random weights without it")
+    parser.add_argument("--checkpoint", type=Path, help="a file of train.py: checkpoint.pt, or weights as safetensors")
     parser.add_argument("--which", default="model", choices=("average", "model"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--full-copy", type=Path, help="also write the same weights as a float32 GGUF here")
@@ -217,6 +207,8 @@ def main() -> None:
     config = Config()
     if arguments.checkpoint is None:
         state = Model(config, arguments.seed).state_dict()
+    elif arguments.checkpoint.suffix == ".safetensors":
+        state = load_file(arguments.checkpoint)
     else:
         state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)[arguments.which]
     print("bytes, both files:", export(dict(state), config, arguments.out, arguments.full_copy))

@@ -26,7 +26,7 @@ from goals import table
 
 HERE = Path(__file__).parent
 PREFIX_CHARS, SUFFIX_CHARS = 1500, 500
-BITS_TEXTS, BITS_CHARS = 40, 4000
+BITS_TEXTS, BITS_CHARS, BITS_ROW = 40, 4000, 1024
 BASELINE_TOKENS = 12_000_000  # of the training texts, for the 6-gram
 LINE_TOKENS, EDIT_TOKENS = 48, 320
 
@@ -175,9 +175,9 @@ def speed(engine: Engine, prompt: str, count: int = 200) -> float:
 
 
 def bits_per_byte(engine: Engine, texts: list[str], seed: int) -> float:
-    """Over the beginnings of seeded held-out files, rows of mix.ROW tokens."""
+    """Over the beginnings of seeded held-out files, rows of BITS_ROW tokens."""
     chosen = random.Random(f"bits-{seed}").sample(texts, min(BITS_TEXTS, len(texts)))
-    pairs = [engine.bits(text[:BITS_CHARS], mix.ROW) for text in chosen]
+    pairs = [engine.bits(text[:BITS_CHARS], BITS_ROW) for text in chosen]
     return sum(b for b, _ in pairs) / sum(n for _, n in pairs)
 
 

@@ -105,10 +105,14 @@ def cross_uses(texts: list[str], per_file: int, rng: random.Random) -> list[Cros
 
 
 def cross_file(texts: list[str], paths: list[str], name: str, use: CrossUse, rng: random.Random) -> str:
-    """A repository-level document whose middle ends on the line of the use."""
+    """A repository-level document whose middle ends on the line of the use; files that do not matter stand around."""
     user, owner = texts[use.user], texts[use.owner]
-    shown = window(owner, use.defined, rng.randrange(150, 700))
+    others = [(paths[use.owner], window(owner, use.defined, rng.randrange(150, 700)))]
+    for i in rng.sample(range(len(texts)), min(len(texts), rng.choice((0, 0, 1, 2, 3)))):
+        if i not in (use.user, use.owner):
+            others.append((paths[i], window(texts[i], rng.randrange(len(texts[i])), rng.randrange(150, 1500))))
+    rng.shuffle(others)
     end = line_end(user, use.at)
     prefix = window(user[:end], max(0, use.at - rng.randrange(200, 1500)), 4000)
     suffix = user[end : line_end(user, min(len(user), end + rng.randrange(60, 600)))]
-    return repository(name, [(paths[use.owner], shown)], paths[use.user], joint(Hole(prefix, "", suffix)))
+    return repository(name, others, paths[use.user], joint(Hole(prefix, "", suffix)))

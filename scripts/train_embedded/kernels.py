@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 CHUNK = 64  # tokens; smaller wastes matmuls, larger grows the C x C part
-LOSS_ROWS = 1024  # logits of this many tokens at once: 16 MB, stays near the last-level cache
+LOSS_ROWS = {"cpu": 1024, "cuda": 16384}  # logits of this many tokens at once: 16 MB stay near a CPU's last cache
+grouped_mm = getattr(functional, "grouped_mm", None) or torch._grouped_mm  # public since torch 2.10
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -109,39 +110,64 @@ def convolution(x: Tensor, taps: Tensor) -> Tensor:
     return out
 
 
+Groups = list[int] | Tensor  # rows of each expert, or (on CUDA, where a list would wait for the device) where each ends
+
+
+def _groups(ids: Tensor, count: int) -> Groups:
+    """The groups of sorted expert ids (M,)."""
+    if ids.is_cuda:
+        return torch.searchsorted(ids, torch.arange(count, device=ids.device), right=True).int()
+    return torch.bincount(ids, minlength=count).tolist()
+
+
+def _products(rows: Tensor, weights: Tensor, groups: Groups) -> Tensor:
+    """Each group's rows (M,A) times its expert's matrix (E,A,B) -> (M,B)."""
+    if isinstance(groups, Tensor):
+        return grouped_mm(rows, weights, offs=groups)
+    return torch.cat([part @ w for part, w in zip(rows.split(groups), weights, strict=False)])
+
+
+def _outer(left: Tensor, right: Tensor, groups: Groups) -> Tensor:
+    """Per group left.T @ right: (M,A) and (M,B) -> (E,A,B)."""
+    if isinstance(groups, Tensor):
+        return grouped_mm(left.mT, right, offs=groups)
+    return torch.stack([a.T @ b for a, b in zip(left.split(groups), right.split(groups), strict=False)])
+
+
 class _Experts(torch.autograd.Function):
     """Tokens sorted by expert, one matmul pair per expert, put back with their routing weights."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, share: Tensor, chosen: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
         n, k = chosen.shape
-        order = chosen.flatten().argsort(stable=True)
+        ids, order = chosen.flatten().sort(stable=True)
         place = torch.empty_like(order)
         place[order] = torch.arange(order.numel(), device=order.device)
-        sizes = torch.bincount(chosen.flatten(), minlength=gate_up.shape[0]).tolist()
+        groups = _groups(ids, gate_up.shape[0])
         sorted_x = x.index_select(0, order // k)
-        both = torch.cat([rows @ w.T for rows, w in zip(sorted_x.split(sizes), gate_up, strict=False)])
+        both = _products(sorted_x, gate_up.mT, groups)
         gate, up = both.chunk(2, -1)
         inner = functional.silu(gate) * up
-        out = torch.cat([rows @ w.T for rows, w in zip(inner.split(sizes), down, strict=False)])
-        ctx.save_for_backward(share, order, place, sorted_x, both, inner, out, gate_up, down)
-        ctx.sizes = sizes
+        out = _products(inner, down.mT, groups)
+        ends = (groups,) if isinstance(groups, Tensor) else ()
+        ctx.save_for_backward(share, order, place, sorted_x, both, inner, out, gate_up, down, *ends)
+        ctx.sizes = None if ends else groups
         return (out.index_select(0, place).view(n, k, -1) * share.unsqueeze(-1)).sum(1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        share, order, place, sorted_x, both, inner, out, gate_up, down = ctx.saved_tensors
-        (n, k), sizes = share.shape, ctx.sizes
-        sorted_grad = grads[0].index_select(0, order // k)
+        share, order, place, sorted_x, both, inner, out, gate_up, down, *ends = ctx.saved_tensors
+        (n, k), groups = share.shape, ends[0] if ends else ctx.sizes
+        sorted_grad = grads[0].to(down.dtype).index_select(0, order // k)  # CUDA's autocast sums in float32
         d_share = (sorted_grad * out).sum(-1).index_select(0, place).view(n, k)
         d_out = sorted_grad * share.flatten().index_select(0, order).unsqueeze(-1)
-        d_down = torch.stack([g.T @ a for g, a in zip(d_out.split(sizes), inner.split(sizes), strict=False)])
-        d_inner = torch.cat([g @ w for g, w in zip(d_out.split(sizes), down, strict=False)])
+        d_down = _outer(d_out, inner, groups)
+        d_inner = _products(d_out, down, groups)
         gate, up = both.chunk(2, -1)
         sig = torch.sigmoid(gate)
         d_both = torch.cat((d_inner * up * sig * (1 + gate * (1 - sig)), d_inner * gate * sig), -1)
-        d_gate_up = torch.stack([g.T @ a for g, a in zip(d_both.split(sizes), sorted_x.split(sizes), strict=False)])
-        d_sorted = torch.cat([g @ w for g, w in zip(d_both.split(sizes), gate_up, strict=False)])
+        d_gate_up = _outer(d_both, sorted_x, groups)
+        d_sorted = _products(d_both, gate_up, groups)
         d_x = d_sorted.index_select(0, place).view(n, k, -1).sum(1)
         return d_x, d_share, None, d_gate_up, d_down
 
@@ -162,7 +188,7 @@ class _HeadLoss(torch.autograd.Function):
         d_x, d_head = torch.zeros_like(x), torch.zeros_like(head)
         total = x.new_zeros(())
         x, head = x.to(product_dtype(x)), head.to(product_dtype(x))
-        for part in rows.split(LOSS_ROWS):
+        for part in rows.split(LOSS_ROWS[x.device.type]):
             hidden, wanted = x.index_select(0, part), targets.index_select(0, part).unsqueeze(1)
             logits = (hidden @ head.T).float()
             logits -= logits.amax(1, keepdim=True)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,13 +27,14 @@ import probes
 from tokenizer import SPECIAL_TOKENS
 from tokenizers import Tokenizer
 
-ROW = 1024  # tokens that predict; a stored row has one more
-SHARD_ROWS = 256
+ROW = 2048  # tokens that predict; a stored row has one more
+SHARD_ROWS = 128
 LATE_FROM = 0.5  # fraction of the run after which LATE_SHARES holds
 SHARES = {"raw": 0.14, "fim": 0.54, "cross": 0.16, "copy": 0.05, "edit": 0.11}
-LATE_SHARES = {"raw": 0.12, "fim": 0.47, "cross": 0.12, "copy": 0.05, "edit": 0.22, "marked": 0.02}
-TYPICAL_TOKENS = {"raw": 700, "fim": 560, "cross": 520, "copy": 90, "edit": 330, "marked": 400}
+LATE_SHARES = {"raw": 0.10, "fim": 0.54, "cross": 0.13, "copy": 0.04, "edit": 0.15, "marked": 0.04}
+TYPICAL_TOKENS = {"raw": 1100, "fim": 680, "cross": 800, "copy": 90, "edit": 330, "marked": 400}
 CONTROL = re.compile("|".join(map(re.escape, SPECIAL_TOKENS)))  # a source that spells a control token is left out
+STRIDE = 2600  # characters between the windows of a text
 WORD_COUNT = 900  # sub-words of identifiers that synthetic names are made of
 
 
@@ -87,7 +91,7 @@ def read(files: Path, split: str, seed: int) -> Source:
     ]
     rng = random.Random(seed)
     texts, paths = [without_licence(r["text"]) for r in rows], [r["path"] for r in rows]
-    windows = [(i, start) for i, text in enumerate(texts) for start in range(0, max(1, len(text) - 600), 2600)]
+    windows = [(i, start) for i, text in enumerate(texts) for start in range(0, max(1, len(text) - 600), STRIDE)]
     rng.shuffle(windows)
     packages = []
     for name in sorted({r["package"] for r in rows}):
@@ -110,15 +114,17 @@ class Writer:
         i, start = self.source.windows[self.next_window % len(self.source.windows)]
         self.next_window += 1
         text = self.source.texts[i]
+        if self.next_window > len(self.source.windows):  # a later round through the corpus is cut elsewhere
+            start = min(start + self.rng.randrange(STRIDE), max(0, len(text) - low))
         part = fim.window(text, start, self.rng.randrange(low, high))
         return part, text.endswith(part)
 
     def raw(self) -> Document:
-        text, whole = self.stretch(1200, 3600)
+        text, whole = self.stretch(1200, 7000)
         return Document(text + (fim.END if whole else ""))
 
     def fim(self) -> Document:
-        text, whole = self.stretch(700, 3200)
+        text, whole = self.stretch(700, self.rng.choice((3200, 3200, 6400)))
         if whole and self.rng.random() < 0.5:
             return Document(fim.joint(fim.Hole(text.rstrip("\n"), "", "")))
         if len(text) < 200:
@@ -200,6 +206,17 @@ def shard(
     return ids[order], flags[order]
 
 
+def make_shards(source: Source, arguments: argparse.Namespace, rank: int) -> None:
+    """One process's part: every `--workers`-th shard from --first + `rank` on; one that exists is left alone."""
+    tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
+    for index in range(arguments.first + rank, arguments.shards, arguments.workers):
+        path = arguments.out / f"shard-{index:04}.npz"
+        if not path.exists():
+            ids, flags = shard(source, tokenizer, arguments.seed, index, arguments.shards)
+            np.savez(path.with_suffix(".part.npz"), ids=ids, flags=flags)
+            path.with_suffix(".part.npz").rename(path)
+
+
 def main() -> None:
     """Write shard-NNNN.npz files; a shard that exists is left alone, so this resumes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -208,17 +225,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--shards", type=int, required=True, help=f"each has {SHARD_ROWS * ROW:,} tokens")
     parser.add_argument("--first", type=int, default=0, help="leave out the shards before this one")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     source = read(arguments.files, "train", arguments.seed)
-    tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for index in range(arguments.first, arguments.shards):
-        path = arguments.out / f"shard-{index:04}.npz"
-        if not path.exists():
-            ids, flags = shard(source, tokenizer, arguments.seed, index, arguments.shards)
-            np.savez(path.with_suffix(".part.npz"), ids=ids, flags=flags)
-            path.with_suffix(".part.npz").rename(path)
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if arguments.workers == 1 else "false"
+    fork = multiprocessing.get_context("fork")  # the texts are shared, not copied
+    others = [fork.Process(target=make_shards, args=(source, arguments, rank)) for rank in range(1, arguments.workers)]
+    for process in others:
+        process.start()
+    make_shards(source, arguments, 0)
+    for process in others:
+        process.join()
+    sys.exit(any(process.exitcode for process in others))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ import argparse
 import json
 import tempfile
 import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +22,42 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from mix import ROW, SHARD_ROWS
-from model import Config, Model
+from model import Config, Model, stored_form
 from optimizer import ADAM_RATE, Muon, optimizers, rate
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 LOG_STEPS = 10
-CHECKPOINT_STEPS = 50
+CHECKPOINT_SECONDS = 60.0
+AHEAD = 8  # steps whose rows are read before they are wanted
 AVERAGE = 0.99  # per step: the averaged weights look back over about a hundred steps
 BALANCE_WEIGHT = 0.01  # of the load-balancing loss, as in the Switch Transformer
 CLIP_NORM = 1.0
 WARM_STEPS = 20  # after each start, as the optimizers' moments may be new
 
 
-def batch(shards: Path, step: int, rows: int, device: str) -> tuple[Tensor, Tensor]:
+def batch(shards: Path, step: int, rows: int) -> tuple[Tensor, Tensor]:
     """Rows of step `step`: ids (rows, ROW) and targets, -1 where nothing is scored. Waits for a shard being made."""
     first = step * rows
     path = shards / f"shard-{first // SHARD_ROWS:04}.npz"
     while not path.exists():
-        time.sleep(1)
+        time.sleep(0.2)
     with np.load(path) as shard:
         at = first % SHARD_ROWS
         ids, flags = shard["ids"][at : at + rows].astype(np.int64), shard["flags"][at : at + rows]
     targets = np.where(flags[:, 1:] > 0, ids[:, 1:], -1)
-    return torch.from_numpy(ids[:, :-1]).to(device), torch.from_numpy(targets).to(device)
+    return torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets)
+
+
+def batches(shards: Path, steps: range, rows: int, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """`batch` of each step on the device, read ahead by one thread."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = deque(reader.submit(batch, shards, step, rows) for step in steps[:AHEAD])
+        for step in steps:
+            if step + AHEAD < steps.stop:
+                waiting.append(reader.submit(batch, shards, step + AHEAD, rows))
+            ids, targets = waiting.popleft().result()
+            yield ids.to(device), targets.to(device)
 
 
 def save(path: Path, model: Model, average: dict[str, Tensor], muon: Muon, adam: torch.optim.AdamW, step: int) -> None:
@@ -63,6 +78,13 @@ def load_weights(folder: Path, model: Model) -> None:
     model.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
 
 
+def save_weights(folder: Path, model: Model, average: dict[str, Tensor]) -> None:
+    """The weights alone, as they are stored in the package: small enough to be carried off a lent machine."""
+    for name, state in (("weights", model.state_dict()), ("average", average)):
+        stored = {key: stored_form(key, value).contiguous().cpu() for key, value in state.items()}
+        save_file(stored, folder / f"{name}.safetensors", metadata={"format": "pt"})
+
+
 def resume(path: Path, model: Model, average: dict[str, Tensor], muon: Muon, adam: torch.optim.AdamW) -> int:
     """Load a checkpoint; the step to go on from."""
     state: dict[str, Any] = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
@@ -74,25 +96,30 @@ def resume(path: Path, model: Model, average: dict[str, Tensor], muon: Muon, ada
     return int(state["step"])
 
 
-def averaged(model: Model, values: list[float]) -> list[float]:
-    """Average gradients and some numbers over the workers, in one message."""
+def averaged(model: Model, loss: Tensor, seconds: float) -> tuple[Tensor, float]:
+    """Average gradients and two numbers over the workers, in one message."""
     if not dist.is_initialized():
-        return values
+        return loss, seconds
     grads = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([*(g.flatten() for g in grads), torch.tensor(values)])
+    flat = torch.cat([*(g.flatten() for g in grads), torch.stack((loss, torch.tensor(seconds)))])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for grad, part in zip(grads, flat[: -len(values)].split([g.numel() for g in grads]), strict=False):
+    for grad, part in zip(grads, flat[:-2].split([g.numel() for g in grads]), strict=False):
         grad.copy_(part.view_as(grad))
-    return [float(v) for v in flat[-len(values) :]]
+    return flat[-2], float(flat[-1])
 
 
-def step_once(model: Model, ids: Tensor, targets: Tensor, begun: float, products: torch.autocast) -> list[float]:
-    """Forward, backward, average, clip; the loss in nats per scored token and the seconds since `begun`."""
+def step_once(
+    model: Model, ids: Tensor, targets: Tensor, begun: float, products: torch.autocast
+) -> tuple[Tensor, float]:
+    """Forward, backward, average, clip; the loss in nats per scored token and the seconds since `begun`.
+
+    The loss stays a tensor: to read it is to wait for a GPU.
+    """
     with products:
         loss, balance = model.loss(ids, targets)
     (loss + BALANCE_WEIGHT * balance).backward()
-    values = averaged(model, [float(loss.detach()), time.time() - begun])
+    values = averaged(model, loss.detach(), time.time() - begun)
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
     return values
 
@@ -127,9 +154,13 @@ def run(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
     path = arguments.out / "checkpoint.pt"
     start = resume(path, model, average, muon, adam) if path.exists() else arguments.init_step
     products = torch.autocast(arguments.device, torch.bfloat16, enabled=arguments.bf16)
+    state = list(model.state_dict().values())
     begun, losses = time.time(), []
-    for step in range(start, arguments.steps):
-        ids, targets = batch(arguments.shards, step, arguments.rows, arguments.device)
+    saved = begun
+    steps = range(start, arguments.steps)
+    for step, (ids, targets) in zip(
+        steps, batches(arguments.shards, steps, arguments.rows, arguments.device), strict=False
+    ):
         mine = slice(rank * share, (rank + 1) * share)
         loss, seconds = step_once(model, ids[mine], targets[mine], begun, products)
         losses.append(loss)
@@ -142,13 +173,16 @@ def run(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
             muon.step(factor)
         model.zero_grad(set_to_none=True)
         with torch.no_grad():
-            torch._foreach_lerp_(list(average.values()), list(model.state_dict().values()), 1 - AVERAGE)
-        if (step + 1) % LOG_STEPS == 0 and rank == 0:
-            report(arguments, step + 1, step + 1 - start, sum(losses) / len(losses), factor, time.time() - begun)
-            losses = []
+            torch._foreach_lerp_(list(average.values()), state, 1 - AVERAGE)
         last = step + 1 == arguments.steps or factor == 0.0
-        if ((step + 1) % CHECKPOINT_STEPS == 0 or last) and rank == 0:
+        if (step + 1) % LOG_STEPS == 0 and rank == 0:
+            mean = float(torch.stack(losses).mean())
+            report(arguments, step + 1, step + 1 - start, mean, factor, time.time() - begun)
+            losses = []
+        if rank == 0 and (last or time.time() - saved > CHECKPOINT_SECONDS):
             save(path, model, average, muon, adam, step + 1)
+            save_weights(arguments.out, model, average)
+            saved = time.time()
         if last:
             break
 

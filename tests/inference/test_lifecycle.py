@@ -252,13 +252,13 @@ def patched_folder(folder: Path, key: str, value: object) -> Path:
         ("num_experts_per_tok", None, "num_experts_per_tok must be a positive whole number, not None"),
         ("hidden_size", 256, "model.embed_tokens.weight has shape (4096, 192), and config.json says (4096, 256)"),
         ("num_hidden_layers", 10**12, "the weights lack model.layers.4"),
-        ("qwen35moe.expert_used_count", 9, "num_experts_per_tok is larger than num_experts"),
+        ("qwen35moe.expert_used_count", 99, "num_experts_per_tok is larger than num_experts"),
         (
             "qwen35moe.embedding_length",
             256,
             "tensor 'token_embd.weight' has wrong shape; expected    256,",
         ),
-        ("qwen35moe.block_count", 2**32 - 4, "the model does not fit in memory: weights 8 MiB + rows for 4k "),
+        ("qwen35moe.block_count", 2**32 - 4, "the model does not fit in memory: weights 9 MiB + rows for 4k "),
     ],
 )
 def test_a_broken_model_is_named_at_the_start(box: Box, tmp_path: Path, key: str, value: int, reason: str) -> None:

@@ -219,7 +219,7 @@ def test_a_runtime_folder_that_others_can_read_is_closed(home: Path, monkeypatch
 def test_a_model_that_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(EMBEDDED / "model.gguf", home / "m.gguf")
     settings('engine = "llama"\nmodel = "HOME/m.gguf"\nctx = 2048')(home, monkeypatch)
-    assert outcome("model", monkeypatch).detail.startswith("m on llama: context 2,048 tokens; weights 8 MiB")
+    assert outcome("model", monkeypatch).detail.startswith("m on llama: context 2,048 tokens; weights 9 MiB")
 
 
 def test_an_index_that_is_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def test_a_rope_key_is_named(key: str, value: object) -> None:
         ({"num_key_value_heads": 3}, "num_attention_heads 4 is not a multiple"),
         ({"linear_num_value_heads": 5}, "linear_num_value_heads"),
         ({"num_hidden_layers": 5}, "full_attention_interval"),
-        ({"num_experts_per_tok": 9}, "num_experts_per_tok"),
+        ({"num_experts_per_tok": 99}, "num_experts_per_tok"),
         ({"linear_key_head_dim": 32}, "linear_key_head_dim"),
         ({"model_type": "llama"}, "model_type"),
         ({"model_file": "evil.py"}, "code of its own"),
