@@ -1,18 +1,21 @@
 """One hole asked in one way, as an editor that had the commit's earlier changes typed would ask. No LSP.
 
-What a variant turns off is really off: without the log the earlier changes are not there at all, without context no
-other file is. Answers of the baseline go through the same trimming and the same gate as ours. A prompt that is longer
-than the engine's context is no answer, with that reason.
+Holes of a commit are questions of one window: what the prompt of the hole before shows stays, and grows, as it does
+while somebody works. So the engine reads a long context once for a commit. What a variant turns off is really off:
+without the log the earlier changes are not there at all, and each hole is a window's first; without context no other
+file is. Answers of the baseline go through the same trimming and the same gate as ours. A prompt that is longer than
+the engine's context is no answer, with that reason.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qwen_lsp.context.candidates import Memo
 from qwen_lsp.context.pack import Item
-from qwen_lsp.context.retrieve import Workspace, packed, ranking
+from qwen_lsp.context.retrieve import Workspace, below, packed, ranking
 from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.errors import EngineBusy, EngineLoading, EngineRefused
 from qwen_lsp.eval import llama_vim
@@ -21,7 +24,7 @@ from qwen_lsp.eval.llama_server import LlamaServer
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import score
 from qwen_lsp.features.complete import Manner, Nothing, complete
-from qwen_lsp.features.ledger import compacted, turned
+from qwen_lsp.features.ledger import compacted, grown, is_possible, turned
 from qwen_lsp.features.refactor.ask import ask as whole_answer
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.index.languages import language_of
@@ -36,6 +39,7 @@ from qwen_lsp.text.snapshot import Snapshot
 
 BLOCK_TOKENS = 256  # of an answer where more than a line was taken out
 ASKED = Manner(priority="action")
+_CLOSING = ("}", ")", "]", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,6 @@ class Tree:
 
     root: Path
     index: Index
-    memo: Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +59,66 @@ class Asked:
     seed: int = 0
 
 
-async def ask(hole: Hole, variant: Variant, tree: Tree, asked: Asked, settings: Settings) -> Answer:
-    """The answer with its score. Raises EngineError where there is no answer at all."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A hole as it is asked in one way. `ledger`: None where the baseline asks, or the file may not be shown."""
+
+    hole: Hole
+    variant: Variant
+    cursor: Cursor
+    now: Snapshot = field(repr=False)
+    ledger: Ledger | None = field(repr=False)
+
+
+def question(hole: Hole, variant: Variant, tree: Tree, settings: Settings, last: Question | None = None) -> Question:
+    """`last`: the one before it in the same way."""
     wanted = replace(
         settings,
         completion_context_tokens=variant.context_tokens,
         completion_layout=variant.layout or settings.completion_layout,
         completion_max_tokens=settings.completion_max_tokens if hole.kind == "line" else BLOCK_TOKENS,
     )
-    begun = time.perf_counter()
-    try:
-        said, reason, usage = await _said(hole, variant, tree, asked, wanted)
-    except EngineRefused as refused:
-        said, reason, usage = "", refused.message, None
-    return _scored(hole, variant, said, reason, usage, (time.perf_counter() - begun) * 1000)
-
-
-async def _said(
-    hole: Hole, variant: Variant, tree: Tree, asked: Asked, settings: Settings
-) -> tuple[str, str, Usage | None]:
-    """The text, or why there is none, and what it cost."""
-    before, now = _snapshots(hole, variant, tree.root, settings)
+    before, now = _snapshots(hole, variant, tree.root, wanted)
     cursor = Cursor(now.documents[_uri(tree.root, hole.path)], hole.offset)
     if variant.is_baseline:
-        return await _baseline(hole, cursor, asked, settings)
-    ledger = _ledger(hole, before, now, cursor, tree, settings)
-    found = await complete(now, cursor, asked.engine, ledger, ASKED)
+        return Question(hole, variant, cursor, now, None)
+    old = last.ledger if last is not None and _goes_on(last, hole) else None
+    return Question(hole, variant, cursor, now, _ledger(hole, before, now, cursor, tree, old))
+
+
+def depends(variant: Variant) -> bool:
+    """Whether a question in this way depends on the one before it."""
+    return variant.log and not variant.is_baseline
+
+
+async def ask(question: Question, asked: Asked) -> Answer:
+    """The answer with its score. Raises EngineError where there is no answer at all."""
+    begun = time.perf_counter()
+    try:
+        said, reason, usage = await _said(question, asked)
+    except EngineRefused as refused:
+        said, reason, usage = "", refused.message, None
+    return _scored(question.hole, question.variant, said, reason, usage, (time.perf_counter() - begun) * 1000)
+
+
+async def _said(of: Question, asked: Asked) -> tuple[str, str, Usage | None]:
+    """The text, or why there is none, and what it cost."""
+    if of.variant.is_baseline:
+        return await _baseline(of.hole, of.cursor, asked, of.now.settings)
+    found = await complete(of.now, of.cursor, asked.engine, of.ledger, ASKED)
     return ("", found.reason, found.usage) if isinstance(found, Nothing) else (found.text, "", found.usage)
+
+
+def _goes_on(last: Question, hole: Hole) -> bool:
+    """Whether the window of the last question is the one that asks now: later in the same commit, nothing unwritten.
+
+    What an editor closed behind a block is not there yet for a hole inside of it, so that window is not this one.
+    """
+    if not depends(last.variant) or last.hole.commit != hole.commit:
+        return False
+    if last.hole.kind == "block" and last.hole.after.lstrip().startswith(_CLOSING):
+        return False
+    return last.hole.path == hole.path or last.variant.context_tokens > 0
 
 
 def _snapshots(hole: Hole, variant: Variant, root: Path, settings: Settings) -> tuple[Snapshot, Snapshot]:
@@ -115,25 +151,36 @@ def _uri(root: Path, path: str) -> str:
 
 
 def _ledger(
-    hole: Hole, before: Snapshot, now: Snapshot, cursor: Cursor, tree: Tree, settings: Settings
+    hole: Hole, before: Snapshot, now: Snapshot, cursor: Cursor, tree: Tree, old: Ledger | None
 ) -> Ledger | None:
-    """A base from before the commit, and the commit's earlier changes in the log."""
-    found: tuple[Item, ...] = ()
-    if settings.completion_context_tokens:
-        with tree.index.snapshot() as symbols:
-            workspace = Workspace(tree.root, symbols, tree.memo)
-            found = packed(ranking(now, cursor, workspace), settings.completion_context_tokens)
+    """The old one, grown to here; else a base from before the commit, and the commit's earlier changes in the log."""
+    if not is_possible(now, cursor):
+        return None
+    found = retrieved(now, cursor, tree) if now.settings.completion_context_tokens else ()
+    if old is not None:
+        return grown(old, now, cursor, found)
     opened = before.documents[cursor.document.uri]
     base = compacted(before, Cursor(opened, max(0, len(opened.text) - len(hole.after))), found)
     return turned(base, now, cursor, found)
 
 
-def show_buffers(hole: Hole, tree: Tree, *, shown: bool) -> None:
-    """Have the index see the hole's file as it is in the editor, or as it is on the disk again."""
-    if shown:
-        tree.index.show(hole.path, extract(encode(hole.text), language_of(hole.path)))
-    else:
-        tree.index.hide(hole.path)
+def retrieved(now: Snapshot, cursor: Cursor, tree: Tree) -> tuple[Item, ...]:
+    """What the index finds at the cursor while it sees the open files as they are in the editor."""
+    with _shown(now, tree), tree.index.snapshot() as symbols:
+        workspace = Workspace(tree.root, symbols, Memo())  # other files are open at the next hole: nothing is kept
+        return packed(ranking(now, cursor, workspace), now.settings.completion_context_tokens)
+
+
+@contextmanager
+def _shown(now: Snapshot, tree: Tree) -> Iterator[None]:
+    opened = {path: each for each in now.documents.values() if (path := below(tree.root, each.uri)) is not None}
+    for path, document in opened.items():
+        tree.index.show(path, extract(encode(document.masked), language_of(path)))
+    try:
+        yield
+    finally:
+        for path in opened:
+            tree.index.hide(path)
 
 
 async def _baseline(hole: Hole, cursor: Cursor, asked: Asked, settings: Settings) -> tuple[str, str, Usage]:

@@ -19,7 +19,7 @@ def sample(
     kinds: Sequence[Kind] = KINDS,
     admitted: Callable[[Commit, Change], bool] = lambda _commit, _change: True,
 ) -> tuple[Hole, ...]:
-    """Up to `n_per_kind` holes of each kind from commits after `since`, oldest tree first.
+    """Up to `n_per_kind` holes of each kind from commits after `since`: oldest tree first, each commit's as written.
 
     `admitted` may leave changes out, for example those that a project's own rules exclude.
     """
@@ -35,7 +35,7 @@ def sample(
             if left[hole.kind] > 0:
                 left[hole.kind] -= 1
                 found.append(hole)
-    return tuple(sorted(found, key=lambda hole: (hole.time, hole.parent, hole.id)))
+    return tuple(sorted(found, key=lambda h: (h.time, h.parent, h.commit, h.path, h.offset, KINDS.index(h.kind))))
 
 
 def by_tree(found: Sequence[Hole]) -> Iterator[tuple[str, tuple[Hole, ...]]]:
