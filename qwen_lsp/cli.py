@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 it could not, 2 wrong usage. Does not know what the parts 
 
 import argparse
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -35,41 +36,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        match options.command:
-            case "setup":
-                from qwen_lsp.setup import command as setup
-
-                return setup.main(options)
-            case "demo":
-                return _demo(options)
-            case "doctor":
-                return _doctor(options)
-            case "index":
-                return _index(options)
-            case "context":
-                return _context(options)
-            case "status":
-                return _status(options)
-            case "stats":
-                return _stats(options)
-            case "eval":
-                from qwen_lsp.eval import command
-
-                return command.main(options)
-            case "trust":
-                from qwen_lsp import shell
-
-                return shell.trust(options)
-            case "refactor":
-                from qwen_lsp import rework
-
-                return rework.run(options)
-            case "stop":
-                return 0 if _daemon("stop", []) is not None else 1
-            case _:
-                return _serve()
+        code = _run(options)
+        if options.command is not None:  # else stdout was the editor's
+            sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 1
+    except BrokenPipeError:  # `| head` has read enough; Python would say so once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "setup":
+            from qwen_lsp.setup import command as setup
+
+            return setup.main(options)
+        case "demo":
+            return _demo(options)
+        case "doctor":
+            return _doctor(options)
+        case "index":
+            return _index(options)
+        case "context":
+            return _context(options)
+        case "status":
+            return _status(options)
+        case "stats":
+            return _stats(options)
+        case "eval":
+            from qwen_lsp.eval import command
+
+            return command.main(options)
+        case "trust":
+            from qwen_lsp import shell
+
+            return shell.trust(options)
+        case "refactor":
+            from qwen_lsp import rework
+
+            return rework.run(options)
+        case "stop":
+            return 0 if _daemon("stop", []) is not None else 1
+        case _:
+            return _serve()
 
 
 def _parser() -> argparse.ArgumentParser:

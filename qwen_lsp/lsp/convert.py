@@ -156,7 +156,7 @@ def code_action(
     resolves = client.resolves and not action.across and not action.explains
     return t.CodeAction(
         title=action.title,
-        kind=action.kind,
+        kind=action.kind or None,
         diagnostics=[diagnostics[action.problem]] if action.problem is not None and diagnostics else None,
         disabled=t.CodeActionDisabled(action.disabled) if action.disabled is not None else None,
         data=action_data(action) if resolves else None,

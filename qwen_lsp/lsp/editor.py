@@ -47,7 +47,7 @@ class Editor:
 
     def show(self, level: Level, message: str) -> None:
         """A message that the user sees."""
-        self._server.window_show_message(t.ShowMessageParams(type=_LEVELS[level], message=f"qwen-lsp: {message}"))
+        self._server.window_show_message(t.ShowMessageParams(type=_LEVELS[level], message=_signed(message)))
 
     async def create_progress(self, token: str) -> bool:
         """Ask for a progress display; False where the editor refuses."""
@@ -59,7 +59,9 @@ class Editor:
 
     def begin_progress(self, token: str, detail: str, *, cancellable: bool = False) -> None:
         """Show a created progress."""
-        self._progress(token, t.WorkDoneProgressBegin(title="qwen-lsp", message=detail, cancellable=cancellable))
+        self._progress(
+            token, t.WorkDoneProgressBegin(title="qwen-lsp", message=_unsigned(detail), cancellable=cancellable)
+        )
 
     def report_progress(self, token: str, detail: str) -> None:
         """Another line of it."""
@@ -77,7 +79,7 @@ class Editor:
     async def ask(self, question: str, answers: tuple[str, ...]) -> str | None:
         """A question with buttons: the one that was pressed, None where there was no answer."""
         items = [t.MessageActionItem(title) for title in answers]
-        params = t.ShowMessageRequestParams(t.MessageType.Info, f"qwen-lsp: {question}", items)
+        params = t.ShowMessageRequestParams(t.MessageType.Info, _signed(question), items)
         try:
             answer = await self._server.window_show_message_request_async(params)
         except JsonRpcException:
@@ -120,3 +122,12 @@ class Editor:
         except JsonRpcException:
             return None
         return answer[0] if answer else None
+
+
+def _signed(message: str) -> str:
+    """With our name, once: a message about an action begins with its title, which has it, too."""
+    return f"qwen-lsp: {_unsigned(message)}"
+
+
+def _unsigned(message: str) -> str:
+    return message.removeprefix("Qwen: ")

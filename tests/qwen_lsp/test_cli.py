@@ -219,3 +219,14 @@ def test_status_shows_why_the_windows_are_silent(
     assert not (folder / "999999999.json").exists()
     windows.remove(folder)
     assert windows.read(folder) == []
+
+
+@pytest.mark.parametrize("command", [["trust", "."], ["trust", "--list"]])
+def test_a_reader_that_has_read_enough_is_no_error_to_tell(command: list[str]) -> None:
+    """As behind `| head`: the pipe is closed before the first line."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    full = [sys.executable, "-m", "qwen_lsp", *command]
+    done = subprocess.run(full, stdout=writes, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -12,6 +12,7 @@ from qwen_lsp.features.refactor.values import Plan
 from qwen_lsp.post.blocks import Failure
 from qwen_lsp.prompt.layouts.chat import turn
 from qwen_lsp.prompt.segments import Turn
+from qwen_lsp.text.diff import split
 from qwen_lsp.text.fences import fenced
 from qwen_lsp.text.secrets import masked
 
@@ -108,12 +109,12 @@ def diff(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> s
     """Unified, without credentials, cut after whole lines."""
     parts = []
     for path in after:
-        old, new = (masked(shown_text(texts.get(path) or "")).split("\n") for texts in (before, after))
+        old, new = (split(masked(shown_text(texts.get(path) or ""))) for texts in (before, after))
         one, other = (
             f"{side}/{path}" if texts.get(path) is not None else "/dev/null"
             for side, texts in (("a", before), ("b", after))
         )
-        parts += [line + "\n" for line in unified_diff(old, new, one, other, n=2, lineterm="")]
+        parts += [row if row.endswith("\n") else row + "\n" for row in unified_diff(old, new, one, other, n=2)]
     text = "".join(parts)
     return text if len(text) <= MAX_DIFF_CHARS else text[: text.rfind("\n", 0, MAX_DIFF_CHARS) + 1] + "…\n"
 

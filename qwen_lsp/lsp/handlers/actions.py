@@ -5,6 +5,7 @@ Offering asks no model; carrying out does, on the snapshot of the moment, and it
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from lsprotocol import types as t
 
@@ -41,11 +42,16 @@ def code_action(session: Session, params: t.CodeActionParams) -> Sequence[t.Code
     problems = convert.problems(document, params.context.diagnostics, session.client.encoding)
     actions = session.features.offer(snapshot, uri, min(start, end), max(start, end), problems)
     return [
-        convert.code_action(action, session.client, document, params.context.diagnostics)
+        convert.code_action(_listed(action, params.context.only), session.client, document, params.context.diagnostics)
         for action in actions
         if convert.wanted(action.kind, params.context.only)
         and (action.disabled is None or (session.client.literals and session.client.disabled))
     ]
+
+
+def _listed(action: Action, only: Sequence[object] | None) -> Action:
+    """Editors keep `source` out of the menu at the cursor: it is for a whole file. There it has no kind."""
+    return replace(action, kind="") if only is None and action.kind == "source" else action
 
 
 async def resolve(session: Session, params: t.CodeAction) -> t.CodeAction:

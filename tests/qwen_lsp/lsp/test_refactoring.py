@@ -331,6 +331,10 @@ async def test_explaining_is_a_command_and_a_kind_of_its_own(root: Path) -> None
     assert tests["title"] == "Qwen: write tests for total"
     window.engine.answers = [(["Explain this part of it", "def total"], "It **adds** up.")]
     assert await window.wire.ask("workspace/executeCommand", explain["command"]) == {"markdown": "It **adds** up.\n"}
+    del asked["context"]["only"]  # the menu at the cursor, which leaves out what is of kind `source`
+    offers = {each["title"]: each for each in await window.wire.ask("textDocument/codeAction", asked)}
+    assert all("kind" not in offers[f"Qwen: {what} total"] for what in ("explain", "write tests for"))
+    assert offers["Qwen: document total"]["kind"] == "refactor.rewrite"
     asked["context"]["only"] = ["quickfix"]
     (fix,) = await window.wire.ask("textDocument/codeAction", asked)
     window.engine.answers = [([], block("../evil.py", "", "x\n")), ([], block(".git/config", "", "x\n"))] * 3
