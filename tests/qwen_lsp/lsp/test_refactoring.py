@@ -196,6 +196,7 @@ async def test_a_file_that_changed_elsewhere_is_followed_and_one_at_the_place_re
     assert stale.said("workspace/applyEdit") == []
     (told,) = stale.said("window/showMessage")
     assert "at a place that the edit changes" in told["message"]
+    assert told["message"].startswith("qwen-lsp: ") and "Qwen" not in told["message"]  # one name is enough
 
 
 async def test_a_file_that_changed_on_the_disk_is_refused(root: Path) -> None:
