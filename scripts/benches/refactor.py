@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +91,19 @@ async def _measured(found: Sequence[Repository], options: argparse.Namespace, re
         print(f"{name}: measured", file=sys.stderr, flush=True)
 
     tables = {each.name: await scripted(each.tasks, each.place, options.tests) for each in found}
-    keep("scripted", {name: asdict(table) for name, table in tables.items()})
+    keep("scripted", {name: columns(table) for name, table in tables.items()})
     places = [(each.place, each.tasks) for each in found]
-    keep("hostile", asdict(await attacked(places, options.hostile, SEED)))
+    keep("hostile", columns(await attacked(places, options.hostile, SEED)))
     everything = [(each.place, task) for each in found for task in each.tasks]
     if options.samples:
-        keep("sampled", asdict(await refactor_engine.sampled(everything, options.samples, SEED)))
+        keep("sampled", columns(await refactor_engine.sampled(everything, options.samples, SEED)))
     if options.timed:
         keep("timed", await asyncio.to_thread(refactor_engine.timed, everything, options.timed, SEED))
+
+
+def columns(table: Any) -> dict[str, Any]:
+    """A table by the names of its columns. `asdict` would make of a Counter one of pairs."""
+    return {each.name: getattr(table, each.name) for each in fields(table)}
 
 
 def _holds(results: Mapping[str, Any]) -> bool:

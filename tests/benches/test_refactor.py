@@ -1,5 +1,6 @@
 """The refactor bench: edit blocks that lead to the answer, tasks carried out and run, attacks that come to naught."""
 
+import json
 import random
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from qwen_lsp.eval.across import across
 from qwen_lsp.features.refactor.indexed import indexed
 from qwen_lsp.post.blocks import Target, applied, parse
 from qwen_lsp.verify.trust import trust
+from scripts.benches.refactor import columns
 from scripts.benches.refactor_hostile import ATTACKS, attacked
 from scripts.benches.refactor_scripted import blocks, module_of, scripted
 from tests.qwen_lsp.eval.packages import PACKAGE
@@ -42,6 +44,7 @@ async def test_all_of_the_answers_apply_hold_and_run(root: Path, tmp_path: Path)
     with indexed(root, tmp_path / "index") as place:
         done = await scripted(TASKS, place, tests)
     assert done.failed == []
+    assert json.loads(json.dumps(columns(done)))["asked"] == done.asked
     assert done.asked == done.done == done.ran == {"rename": 1, "signature": 1, "move": 1, "constant": 2}
     assert done.tested["rename"] == done.tested["move"] == 1
 
