@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen_lsp.eval.history import Repository
-from qwen_lsp.eval.replay import Played, play, trace
-from qwen_lsp.eval.traces import Stroke
+from qwen_lsp.eval.replay import Played, Trace, opened, play, spread, trace
 from scripts.benches.inference_servers import ROOT, Engine, Server, get, homes, ours, peer
 from scripts.benches.typing_baseline import Vim
 from scripts.benches.typing_spent import recorded, spent, told
@@ -55,30 +54,21 @@ class Run:
         return {field.name: getattr(self, field.name) for field in fields(self)} | {"keys": keys}
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What is replayed: the tree at `commit`, then the strokes; `sources` are other files of the tree, open as tabs."""
-
-    repository: Repository
-    commit: str
-    strokes: tuple[Stroke, ...]
-    tabs: dict[str, str]
-
-
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     engines: tuple[Engine, ...] = ("llama", "mlx") if options.engine == "all" else (options.engine,)
     options.out.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
     for folder in options.repositories or [ROOT]:
-        session = cut(Repository(folder), options.keys)
+        repository = Repository(folder)
+        played = cut(repository, options.keys)
         for engine in engines:
             run = Run(folder.name, engine, options.context_tokens)
             runs.append(run)
             record = options.out / f"typing-{run.repository}-{engine}.jsonl" if options.explain else None
-            _ours(run, session, record)
+            _ours(run, repository, played, record)
             if engine == "llama" and not options.no_baseline:
-                _baseline(run, session, options.out / "llama-server.log")
+                _baseline(run, played, options.out / "llama-server.log")
             print("\n".join(lines(run)), flush=True)
             if record is not None:
                 print("\n".join(told(spent(record))), flush=True)
@@ -88,39 +78,37 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def cut(repository: Repository, n_keys: int) -> Session:
+def cut(repository: Repository, n_keys: int) -> Trace:
     """The newest run of commits that has so many keys to type in code, the oldest of them first."""
     found = trace(repository, n_keys, SEED)
     if found is None:
         raise SystemExit(f"no commit of {repository.top} has keys to type")
-    return Session(repository, found.commit, found.strokes, found.tabs)
+    return found
 
 
-def _ours(run: Run, session: Session, record: Path | None) -> None:
+def _ours(run: Run, repository: Repository, played: Trace, record: Path | None) -> None:
     options: dict[str, Any] = {"engine": run.engine, "completion": {"debounce_ms": 0}}
     if run.context_tokens is not None:
         options["completion"]["context_tokens"] = run.context_tokens
     with homes() as home, tempfile.TemporaryDirectory() as work:
         tree = Path(work).resolve() / run.repository
-        session.repository.checkout(tree).move(session.commit)
+        repository.checkout(tree).move(played.commit)
         daemon = ours(run.engine, home)
         window = Window(tree) if record is None else Window(tree, recorded(record))
         try:
             window.start_in(home, options)
-            for path in session.tabs:
-                if (tree / path).exists():
-                    window.open(path, (tree / path).read_text("utf-8"))
+            opened(window, played, tree)
             begun, before = time.perf_counter(), _evaluated(daemon)
-            _play(run, window, session, daemon)
+            _play(run, window, played, daemon)
             run.seconds, run.all_tokens = time.perf_counter() - begun, _evaluated(daemon) - before
         finally:
             window.stop()
             daemon.stop()
 
 
-def _play(run: Run, window: Window, session: Session, daemon: Server) -> None:
+def _play(run: Run, window: Window, played: Trace, daemon: Server) -> None:
     at_start = _evaluated(daemon)
-    for each in play(window, session.strokes):
+    for each in play(window, played.strokes):
         if not isinstance(each, Played):
             run.strokes[each.kind] += 1
             run.typed_s += each.pause_s
@@ -134,11 +122,11 @@ def _play(run: Run, window: Window, session: Session, daemon: Server) -> None:
         run.same_keys_tokens = _evaluated(daemon) - at_start
 
 
-def _baseline(run: Run, session: Session, log: Path) -> None:
+def _baseline(run: Run, played: Trace, log: Path) -> None:
     server = peer("llama", log)
-    vim = Vim(server, dict(session.tabs))
+    vim = Vim(server, dict(played.tabs))
     try:
-        for stroke in session.strokes:
+        for stroke in played.strokes:
             vim.play(stroke)
             if len(vim.per_key) >= BASELINE_KEYS:
                 break
@@ -182,11 +170,8 @@ def lines(run: Run) -> Iterator[str]:
 
 
 def _told(values: Sequence[float]) -> str:
-    if not values:
-        return "none"
-    ordered = sorted(values)
-    ranks = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.95)]
-    return f"median {ranks[0]:,.1f}, p95 {ranks[1]:,.1f}, most {ordered[-1]:,.1f}"
+    found = spread(values)
+    return "none" if found is None else f"median {found.median:,.1f}, p95 {found.p95:,.1f}, most {found.most:,.1f}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,33 @@
+"""The benches cut, replay and score with the harness of `qwen-lsp eval`, and have no second way of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from qwen_lsp.eval.history import Repository
+from qwen_lsp.eval.replay import spread, trace
+from scripts.benches import refactor, refactor_scripted, retrieval, typing, typing_baseline
+from tests.qwen_lsp.eval.repositories import repository
+
+
+@pytest.mark.parametrize(
+    ("bench", "names"),
+    [
+        (typing, ("trace", "play", "opened", "spread", "Repository")),
+        (typing_baseline, ("Stroke",)),
+        (retrieval, ("masked_lines", "definitions_of")),
+        (refactor, ("cut",)),
+        (refactor_scripted, ("carry_out", "touching", "narrowed")),
+    ],
+)
+def test_a_bench_takes_it_from_the_harness(bench: object, names: tuple[str, ...]) -> None:
+    for name in names:
+        assert getattr(bench, name).__module__.startswith("qwen_lsp.eval."), name
+
+
+def test_the_typing_bench_replays_what_eval_replays(tmp_path: Path) -> None:
+    trees = [{"a.py": "x = 1\n"}, {"a.py": "x = 1\nvalue = 2\n"}, {"a.py": "x = 1\nvalue = 2\nother = 3\n"}]
+    past = Repository(repository(tmp_path / "w", trees))
+    assert typing.cut(past, 10) == trace(past, 10, typing.SEED)
+    assert typing._told([1, 2, 300]) == "median 2.0, p95 300.0, most 300.0" and spread([]) is None
+    assert typing._told([]) == "none"
