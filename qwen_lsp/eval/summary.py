@@ -49,6 +49,7 @@ class Row:
     prompt: float
     reused: float | None  # of the prompts' tokens
     evaluated: float | None
+    all_evaluated: int | None  # of all answers together: the first of a commit reads what the others share
     against: Against | None
 
 
@@ -119,6 +120,7 @@ def _row(name: str, answers: Sequence[Answer], held: Against | None, seed: int) 
         median([answer.prompt for answer in answers]) if answers else 0.0,
         sum(cached for cached, _ in counted) / max(sum(n for _, n in counted), 1) if counted else None,
         median(evaluated) if evaluated else None,
+        sum(evaluated) if evaluated else None,
         held,
     )
 

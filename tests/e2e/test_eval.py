@@ -27,7 +27,7 @@ TREES += [
 ]
 TREES += [{f"{name}.py": f"{name} = 1\n"} for name in ("one", "two", "ten", "six")]  # few keys: they take real time
 ANSWER_S = 180
-COST = ("ms", "slow_ms", "reused", "evaluated", "prompt")  # of a run, not of its answers
+COST = ("ms", "slow_ms", "reused", "evaluated", "all_evaluated", "prompt")  # of a run, not of its answers
 
 
 @pytest.fixture(scope="module")

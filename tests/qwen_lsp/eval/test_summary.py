@@ -15,6 +15,7 @@ def run(n: int, right: int, right_more: int) -> list[Answer]:
 def test_a_better_way_is_recommended_where_it_is_sure() -> None:
     found = summary(run(60, 20, 45), (OURS, MORE), None, 1)
     assert [row.exact.mean for row in found.everything] == [20 / 60, 45 / 60]
+    assert [(row.evaluated, row.all_evaluated) for row in found.everything] == [(15, 60 * 15)] * 2
     assert found.everything[0].against is None
     against = found.everything[1].against
     assert against is not None and against.exact_is == "better" and abs(against.exact.mean - 25 / 60) < 1e-9
