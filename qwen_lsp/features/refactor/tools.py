@@ -130,7 +130,8 @@ def uses_of(name: str, index: IndexSnapshot, workspace: Workspace) -> Answer:
     """Definitions and uses, by file and line, with the line."""
     lines: list[str] = []
     paths: list[str] = []
-    for found in index.definitions_of(name)[:4]:
+    defined = [each for each in index.definitions_of(name) if workspace.refusal(each.path) is None]
+    for found in defined[:4]:
         of = impact(found, index, lambda path: _text(path, workspace))
         lines.append(f"{found.path}: defines {full_name(found.definition)}: {found.definition.signature}")
         paths.append(found.path)
@@ -142,7 +143,8 @@ def uses_of(name: str, index: IndexSnapshot, workspace: Workspace) -> Answer:
             row = text[start : start + MAX_LINE_CHARS].split("\n", 1)[0].strip()
             lines.append(f"{use.path}:{text.count('\n', 0, use.start) + 1}: {use.standing}: {row}")
             paths.append(use.path)
-        lines += [f"{path}: has the word, in a language that is not parsed" for path in of.texts[:5]]
+        others = [path for path in of.texts if workspace.refusal(path) is None]
+        lines += [f"{path}: has the word, in a language that is not parsed" for path in others[:5]]
         if len(lines) > MAX_HITS:
             break
     return Answer("\n".join(dict.fromkeys(lines[:MAX_HITS])), tuple(dict.fromkeys(paths)))
