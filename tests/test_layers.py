@@ -73,6 +73,7 @@ LAYERS = {
 }
 
 # What only these modules may import.
+MLX = tuple(f"inference.backends.{name}" for name in ("mlx", "mlx_rows", "mlx_scan", "mlx_together"))
 DOORS = {
     "lsprotocol": ("qwen_lsp.lsp", "qwen_lsp.demo"),
     "pygls": ("qwen_lsp.lsp", "qwen_lsp.demo"),
@@ -87,8 +88,8 @@ DOORS = {
     ),
     "matplotlib": ("qwen_lsp.eval.plots",),
     "xllamacpp": ("qwen_lsp.eval.llama_server",),
-    "mlx": ("inference.backends.mlx", "inference.backends.mlx_scan", "inference.backends.mlx_rows"),
-    "mlx_lm": ("inference.backends.mlx", "inference.backends.mlx_scan", "inference.backends.mlx_rows"),
+    "mlx": MLX,
+    "mlx_lm": MLX,
     "cyllama": ("inference.backends.llama", "inference.backends.llama_load"),
     "llguidance": ("inference.grammar",),
     "huggingface_hub": ("inference.models.fetch.hub",),

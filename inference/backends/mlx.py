@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
+from importlib import import_module, metadata
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class MlxBackend:
     def __init__(self, name: str, path: Path, tokenizer: TextTokenizer, settings: EngineSettings) -> None:
         self.tokenizer: Tokenizer = tokenizer
         self._mx, load_model = _import_engine()
+        self._together = import_module("inference.backends.mlx_together")  # it can import mlx-lm only now
         self._model, config = _load(self._mx, load_model, path, settings)
         self._chunk = settings.chunk
         self._max_draft = max(0, settings.chunk - 1 - MAX_OWED)  # all in one pass, with what is owed
@@ -77,7 +78,7 @@ class MlxBackend:
             weight_bytes=sum(array.nbytes for array in _arrays(self._model.parameters())),
             row_bytes=row_bytes,
             snapshot_bytes=snapshot_bytes,
-            max_together=1,
+            max_together=settings.max_sequences,
             state_format=f"mlx {self._mx.__version__} mlx-lm {metadata.version('mlx-lm')} {self._kinds[0].dtype}",
         )
 
@@ -108,7 +109,7 @@ class MlxBackend:
 
     def sample(self, seq: int, sampler: _Drawing) -> int:
         self._sequences.check_logits(seq)
-        return self._draws((), sampler)[0]
+        return self._draw_first(self._logits, sampler)
 
     def step(self, seq: int, token: int, draft: Sequence[int], sampler: _Drawing) -> tuple[int, ...]:
         draft = allowed(draft[: self._max_draft], sampler.constraint)
@@ -117,7 +118,7 @@ class MlxBackend:
         n_owed = len(tokens) - 1 - len(draft)
         before = self._state(seq, start)
         self._logits = self._forward(seq, tokens, n_drawn=1 + len(draft))
-        drawn = self._draws(draft, sampler)
+        drawn = self._draws(self._logits, draft, sampler)
         missed = len(drawn) <= len(draft)
         if missed:
             self._put_back(seq, before)
@@ -125,12 +126,22 @@ class MlxBackend:
         return drawn
 
     def step_together(self, steps: Sequence[Step]) -> list[int | EngineError]:
-        """One after the other: mlx-lm's batches want the rows of all sequences in one array, and these lie in the cache
-        objects of their families."""
-        return [outcome(partial(self._step, step)) for step in steps]
+        if not all(self._sequences.length(step.seq) for step in steps):  # its state is not there to be joined
+            return [outcome(partial(self._step_alone, step)) for step in steps]
+        for step in steps:
+            self._append(step.seq, self._sequences.settle(step.seq)[1])
+        for step in steps:
+            self._sequences.admit(step.seq, (step.token,))
+        logits = self._forward_together(steps)
+        for step in steps:
+            self._sequences.drew(step.seq, 1)
+        return [outcome(partial(self._draw_first, logits[i : i + 1], step.sampler)) for i, step in enumerate(steps)]
 
-    def _step(self, step: Step) -> int:
+    def _step_alone(self, step: Step) -> int:
         return self.step(step.seq, step.token, (), step.sampler)[0]
+
+    def _draw_first(self, logits: Any, drawing: _Drawing) -> int:
+        return self._draws(logits, (), drawing)[0]
 
     def snapshot(self, seq: int) -> Snapshot:
         self._append(seq, self._sequences.settle(seq)[1])
@@ -210,25 +221,46 @@ class MlxBackend:
         text, caches, rows = self._model.language_model, self._caches[seq], self._rows[seq]
         rows.family.seat(rows)
         hidden = text.model(self._mx.array([tokens]), cache=caches)[0, -n_drawn:]
-        logits = text.model.embed_tokens.as_linear(hidden) if text.args.tie_word_embeddings else text.lm_head(hidden)
+        logits = self._head(hidden)
         self._mx.eval(logits, [_held(cache) for cache in caches])
         rows.family.grew(rows, len(tokens))
         self.n_evaluated += len(tokens)
         return logits
 
-    def _draws(self, draft: Sequence[int], drawing: _Drawing) -> tuple[int, ...]:
-        """What is drawn along the draft, from the last logits. Greedy: all at once, not a wait for each."""
+    def _head(self, hidden: Any) -> Any:
+        text = self._model.language_model
+        return text.model.embed_tokens.as_linear(hidden) if text.args.tie_word_embeddings else text.lm_head(hidden)
+
+    def _forward_together(self, steps: Sequence[Step]) -> Any:
+        """One pass with a token of each; logits, a row for each. No sequence of them is empty."""
+        members = [self._rows[step.seq] for step in steps]
+        columns = list(zip(*(self._caches[step.seq] for step in steps), strict=True))  # a layer's cache objects each
+        attended = iter(self._together.attended(members))
+        caches = [self._together.joined(each) if _is_recurrent(each[0]) else next(attended) for each in columns]
+        hidden = self._model.language_model.model(self._mx.array([[step.token] for step in steps]), cache=caches)
+        logits = self._head(hidden[:, -1])
+        for each, cache in zip(columns, caches, strict=True):
+            if _is_recurrent(cache):
+                self._together.parted(cache, each)
+        arrays = [_held(one) for each in columns if _is_recurrent(each[0]) for one in each]
+        self._mx.eval(logits, arrays, [cache.held for cache in caches if not _is_recurrent(cache)])
+        self._together.grew(members)
+        self.n_evaluated += len(steps)
+        return logits
+
+    def _draws(self, logits: Any, draft: Sequence[int], drawing: _Drawing) -> tuple[int, ...]:
+        """What is drawn along the draft, from its rows of logits. Greedy: all at once, not a wait for each."""
         mx = self._mx
-        best = mx.argmax(self._logits, axis=-1)
-        is_finite = mx.all(mx.isfinite(self._logits))
+        best = mx.argmax(logits, axis=-1)
+        is_finite = mx.all(mx.isfinite(logits))
         mx.eval(best, is_finite)
         if not is_finite.item():
             raise ModelBroken("the model's logits are not numbers")
         if (constraint := drawing.constraint) is not None:
-            return drawn_along(draft, lambda n: self._draw_masked(self._logits[n], drawing, constraint))
+            return drawn_along(draft, lambda n: self._draw_masked(logits[n], drawing, constraint))
         if drawing.sampling.temperature <= 0:
             return drawn_along(draft, best.tolist().__getitem__)
-        return drawn_along(draft, lambda n: int(self._draw(self._logits[n], drawing).item()))
+        return drawn_along(draft, lambda n: int(self._draw(logits[n], drawing).item()))
 
     def _draw_masked(self, row: Any, drawing: _Drawing, constraint: Constraint) -> int:
         mx = self._mx
@@ -288,10 +320,11 @@ def _import_engine() -> tuple[Any, Any]:
         import mlx.core as mx
         from mlx_lm.utils import load_model
 
-        from inference.backends import mlx_scan
+        from inference.backends import mlx_scan, mlx_together
     finally:
         resource.setrlimit = set_limit
     mlx_scan.install()
+    mlx_together.install()
     return mx, load_model
 
 

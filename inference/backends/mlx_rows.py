@@ -116,6 +116,30 @@ class Family:
             rows.path.append(Piece(rows.n_rows, rows.n_rows + n_rows))
             self._seated = list(rows.path)
 
+    def stand(self, rows: Rows) -> None:
+        """Rows can be pushed onto this member while another has the seat: a piece of its own is parked at its end."""
+        last = rows.path[-1]
+        if last.parked is None or self._n_owners(last) > 1:
+            rows.path.append(Piece(rows.n_rows, rows.n_rows, []))
+
+    def push(self, rows: Rows, layer: int, keys: Any, values: Any) -> None:
+        """One layer's next row of a member that stands. When all layers have theirs, it `grew`."""
+        parked = rows.path[-1].parked
+        assert parked is not None
+        if layer == len(parked):
+            parked.append((keys, values))
+        else:
+            pairs = zip(parked[layer], (keys, values), strict=True)
+            old_and_new = [self._mx.concatenate([old, new], axis=-2) for old, new in pairs]
+            parked[layer] = (old_and_new[0], old_and_new[1])
+
+    def runs(self, rows: Rows, layer: int) -> list[tuple[Any, Any]]:
+        """Where one layer's rows of a member that stands lie, first to last; those in the seat are one run."""
+        n_seated = max((piece.end for piece in rows.path if piece.parked is None), default=0)
+        cache = self.caches[layer]
+        seated = [(cache.keys[..., :n_seated, :], cache.values[..., :n_seated, :])] if n_seated else []
+        return seated + [piece.parked[layer] for piece in rows.path if piece.parked is not None]
+
     @property
     def n_bytes(self) -> int:
         """Held in memory: shared rows once, and the seat's spare room."""

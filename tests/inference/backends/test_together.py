@@ -4,18 +4,20 @@ The engines' sums have another order in a pass of several, so the last digits of
 not, but where two tokens are all but equally likely. None of the texts here goes through such a place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
 from inference.backends.base import Backend, Step
 from inference.backends.llama import LlamaBackend
+from inference.backends.mlx import MlxBackend
 from inference.backends.scripted import ScriptedBackend
 from inference.errors import BadRequest, PromptTooLong
 from inference.generation import GREEDY, Sampling
 from inference.grammar import Compiler, Lark
-from tests.inference.backends.test_contract import PYTHON, C, answer, ids, opened, say
+from tests.inference.backends.test_contract import PYTHON, C, answer, forked, ids, opened, say
 
 N = 16
 TEXTS = (PYTHON, C, "x = [1, 2, 3]\n", "while True:\n    ")
@@ -31,6 +33,14 @@ def together(backend: Backend, steps: list[Step]) -> list[int]:
     drawn = backend.step_together(steps)
     assert all(isinstance(token, int) for token in drawn), drawn
     return [token for token in drawn if isinstance(token, int)]
+
+
+def counted(real: Callable[..., Any], passes: list[str]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        passes.append("evaluate")
+        return real(*arguments, **named)
+
+    return call
 
 
 @pytest.mark.parametrize("n_sequences", [1, 2, 4])
@@ -65,11 +75,35 @@ def test_it_is_one_pass_where_the_engine_can(backend: Backend, monkeypatch: pyte
 
             monkeypatch.setattr(backend, "_decode_batch", decode_batch)
         else:
-            assert backend.info.max_together == 1
-            return
+            assert isinstance(backend, MlxBackend)
+            model = backend._model.language_model.model
+            monkeypatch.setattr(type(model), "__call__", counted(type(model).__call__, passes))
         together(backend, [Step(seq, 65, backend.sampler(GREEDY)) for seq in held])
     assert passes.count("evaluate") == 1
     assert backend.info.max_together == backend.info.max_sequences
+
+
+def test_forks_that_share_their_beginning(backend: Backend) -> None:
+    """Each goes on with a token of its own, some after a while alone; who appended last has no advantage."""
+    prompt = ids(backend, PYTHON)
+    with opened(backend, prompt[:-1]) as parent:
+        mark = backend.snapshot(parent)
+        firsts = [prompt[-1], 65, 66, 67]
+        truths = [answer(backend, [*prompt[:-1], first], N) for first in firsts]
+        with ExitStack() as stack:
+            held = [parent, *(stack.enter_context(forked(backend, parent, mark)) for _ in firsts[1:])]
+            sampler, said = backend.sampler(GREEDY), [[first] for first in firsts]
+            said[2] += backend.step(held[2], firsts[2], (), sampler)
+            for turn in range(N):
+                order = [i for i in (3, 1, 0, 2) if (turn + i) % 4 and len(said[i]) <= N]
+                drawn = together(backend, [Step(held[i], said[i][-1], sampler) for i in order])
+                for i, token in zip(order, drawn, strict=True):
+                    said[i].append(token)
+            backend.restore(held[1], mark)
+            again = together(backend, [Step(held[1], firsts[1], sampler), Step(held[0], said[0][-1], sampler)])
+    assert again[0] == truths[1][0]
+    for truth, tokens in zip(truths, said, strict=True):
+        assert tokens[1:] == truth[: len(tokens) - 1]
 
 
 def test_those_left_out_and_those_that_come_and_go(backend: Backend) -> None:
