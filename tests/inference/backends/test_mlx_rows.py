@@ -39,6 +39,18 @@ def append(mx: Any, rows: Rows, numbers: list[int]) -> None:
     rows.family.grew(rows, len(numbers))
 
 
+def append_together(mx: Any, members: list[Rows], first: int) -> None:
+    """A pass with one row more of each, made from `first` and the numbers after it."""
+    together = import_module("inference.backends.mlx_together")
+    numbers = mx.arange(first, first + len(members), dtype=mx.float32)[:, None, None, None]
+    new = mx.broadcast_to(numbers, (len(members), HEADS, 1, DIM))
+    for layer, cache in enumerate(together.attended(members) if members else ()):
+        assert cache.offset.tolist() == [rows.n_rows for rows in members]
+        cache.update_and_fetch(new + layer, -new)
+        mx.eval(cache.held)
+    together.grew(members)
+
+
 def content(rows: Rows) -> list[int]:
     """The numbers that the seated sequence's rows were made from, the same in all layers and heads."""
     rows.family.seat(rows)
@@ -55,7 +67,8 @@ def content(rows: Rows) -> list[int]:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["append", "append", "fork", "fork", "cut", "look", "read", "close"]), st.integers(0, 10**6)
+        st.sampled_from(["append", "append", "fork", "fork", "cut", "look", "read", "close", "together"]),
+        st.integers(0, 10**6),
     ),
     max_size=30,
 )
@@ -89,6 +102,12 @@ def test_any_order_of_calls(engine: Any, steps: list[tuple[str, int]]) -> None:
             if at:
                 copy.family.append(copy, shared.read(rows, at))
             assert content(copy) == wanted[:at]
+        elif do == "together":
+            who = [each for each in members[which:] if each[1]]
+            append_together(engine, [rows for rows, _ in who], written)
+            for n, (_, wanted) in enumerate(who):
+                wanted.append(written + n)
+            written += len(who)
         elif len(members) > 1:
             shared.close(rows)
             del members[which]
