@@ -10,9 +10,6 @@ from qwen_lsp.engine.abilities import FIM
 from qwen_lsp.engine.client import Piece, RemoteEngine, Request, Usage
 from qwen_lsp.prompt.segments import Control, Prompt, Text
 from qwen_lsp.settings import Settings
-
-pytest.importorskip("psutil")  # of the bench extra, as llama-server is
-
 from scripts.benches.inference_servers import peer
 
 PREFIX, SUFFIX, MIDDLE = map(Control, FIM)
