@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference import model_commands as models
 from inference.backends.base import Backend, EngineSettings, ModelInfo
 from inference.backends.replies import Told, read
 from inference.backends.scripted import ScriptedBackend
@@ -23,8 +24,7 @@ from inference.hardware import machine
 from inference.lifecycle import control, launch
 from inference.lifecycle.home import Home, Refused, home
 from inference.lifecycle.places import Identity, Places, build, places, records, version
-from inference.memory import size
-from inference.models.catalogue import EMBEDDED, default_engine, load_planned, resolve
+from inference.models.catalogue import EMBEDDED, load_planned, resolve
 from inference.models.checksum import checksum
 from inference.power import power
 from inference.runner import CHUNK
@@ -64,7 +64,7 @@ def _serve(options: argparse.Namespace, folders: Home) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     egress.guard()
     os.umask(0o077)  # what it writes holds the user's text as token ids
-    identity = _identity(options)
+    identity = models.identity_of(options)
     about = About(identity.model, identity.engine, os.getpid(), build(), version())
     scheduler = Scheduler(
         lambda: _backend(identity),
@@ -94,7 +94,7 @@ def _tcp(options: argparse.Namespace) -> "Tcp | None":
 
 
 def _start(options: argparse.Namespace, folders: Home) -> int:
-    identity = _identity(options)
+    identity = models.identity_of(options)
     arguments = ["--engine", identity.engine, "--model", identity.model, "--idle-exit", str(options.idle_exit)]
     if identity.n_ctx is not None:
         arguments += ["--ctx", str(identity.n_ctx)]
@@ -102,71 +102,10 @@ def _start(options: argparse.Namespace, folders: Home) -> int:
     return 0
 
 
-def _hardware(options: argparse.Namespace, folders: Home) -> int:
-    from inference.models.survey import survey
-
-    found = survey(folders.models)
-    if options.json:
-        print(json.dumps(found.as_json(), indent=2))
-        return 0
-    gpu = f"{found.gpu.name}, {size(found.gpu.free_bytes)} to use" if found.gpu else "none"
-    print(f"{found.system} {found.arch}, {found.n_cores} cores, {size(found.total_bytes)} of memory; GPU: {gpu}")
-    print(f"power: {found.power.source}; disk for models: {size(found.free_disk_bytes)} free")
-    print("\n".join(found.notes) or "engines: " + (", ".join(found.engines) or "none"))
-    return 0
-
-
-def _plan(options: argparse.Namespace, folders: Home) -> int:
-    from inference.models.choice import Wishes, choose
-    from inference.models.entries import load
-    from inference.models.survey import survey
-    from inference.report import from_json
-
-    try:
-        recorded = json.loads(options.machine.read_bytes()) if options.machine is not None else None
-        report = survey(folders.models) if recorded is None else from_json(recorded)
-        choice = choose(report, load(), Wishes(options.model, options.engine, options.ctx))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Refused(f"no plan: {error}") from error
-    print(json.dumps(choice.as_json(), indent=2) if options.json else "\n".join(choice.lines()))
-    return 0 if choice.plan is not None else 1
-
-
 def _setup(options: argparse.Namespace, folders: Home) -> int:
     from inference.setup import command
 
     return command.main(options, folders.models)
-
-
-def _check(options: argparse.Namespace, folders: Home) -> int:
-    """Whether a model's files are whole, make sense and fit; loads nothing."""
-    from inference.errors import EngineError
-    from inference.models.catalogue import plan_of
-    from inference.models.fetch.place import problems
-
-    identity = _identity(options)
-    try:
-        files = resolve(identity.model, identity.engine)
-        wrong = list(problems(files.path if files.path.is_dir() else files.path.parent, sums=options.sums))
-        plan = plan_of(files, identity.n_ctx, EngineSettings(chunk=CHUNK), machine())
-    except EngineError as problem:
-        raise Refused(problem.message) from problem
-    if wrong:
-        raise Refused(wrong[0])
-    print(f"{files.name} on {files.engine}: context {plan.n_ctx:,} tokens; {plan.line}")
-    return 0
-
-
-def _about(options: argparse.Namespace, folders: Home) -> int:
-    from inference.models.facts import facts
-
-    found = facts(_model(options.model or EMBEDDED), options.engine or default_engine())
-    if options.json:
-        print(json.dumps(asdict(found)))
-        return 0
-    print(f"{found.model} for {found.engine}: {found.path or 'not on this machine'}")
-    print(f"released: {found.released or 'not known'} ({found.source})")
-    return 0
 
 
 def _status(options: argparse.Namespace, folders: Home) -> int:
@@ -207,7 +146,7 @@ def _stop(options: argparse.Namespace, folders: Home) -> int:
         or (
             record.build == mine
             and options.engine in (None, record.engine)
-            and (options.model is None or _model(options.model) == record.model)
+            and (options.model is None or models.model_of(options.model) == record.model)
         )
     ]
     stopped = control.stop(folders, wanted)
@@ -216,10 +155,6 @@ def _stop(options: argparse.Namespace, folders: Home) -> int:
     if not stopped:
         print("no daemon runs")
     return 0
-
-
-def _identity(options: argparse.Namespace) -> Identity:
-    return Identity(options.engine or default_engine(), _model(options.model or EMBEDDED), options.ctx)
 
 
 def _backend(identity: Identity) -> Backend:
@@ -259,12 +194,6 @@ def _settings(n_ctx: int | None) -> EngineSettings:
     return settings if n_ctx is None else replace(settings, n_ctx=n_ctx, n_cells=max(settings.n_cells, 2 * n_ctx))
 
 
-def _model(name: str) -> str:
-    """A path becomes absolute, so that it means the same from every folder."""
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name
-
-
 def _places(folders: Home, identity: Identity) -> Places:
     return places(folders, identity, build(), os.getuid())
 
@@ -301,19 +230,19 @@ def _parser() -> argparse.ArgumentParser:
     status = command("status", _status, "what runs")
     status.add_argument("--json", action="store_true")
     status.add_argument("--web", action="store_true", help="write each daemon's page to a private file; print where")
-    command("hardware", _hardware, "what this machine has").add_argument("--json", action="store_true")
-    about = command("about", _about, "where a model lies, and when it came out")
+    command("hardware", models.hardware, "what this machine has").add_argument("--json", action="store_true")
+    about = command("about", models.about, "where a model lies, and when it came out")
     about.add_argument("--engine", choices=("mlx", "llama"), help="default: by platform")
     about.add_argument("--model", metavar="NAME|PATH", help=f"default: {EMBEDDED}")
     about.add_argument("--json", action="store_true")
-    plan = command("plan", _plan, "which model of the catalogue suits this machine, and why")
+    plan = command("plan", models.plan, "which model of the catalogue suits this machine, and why")
     plan.add_argument("--model", metavar="MODEL[/VARIANT]", help="this one, if it fits")
     plan.add_argument("--engine", choices=("mlx", "llama"))
     plan.add_argument("--ctx", type=int, metavar="TOKENS", help="a context that must fit")
     plan.add_argument("--machine", type=Path, metavar="FILE", help="another machine's `hardware --json`")
     plan.add_argument("--json", action="store_true")
     add_options(command("setup", _setup, "fetch a model that suits this machine; `qwen-lsp setup` also sets it"))
-    checking = command("check", _check, "whether a model's files are whole, make sense and fit this machine")
+    checking = command("check", models.check, "whether a model's files are whole, make sense and fit this machine")
     which(checking)
     checking.add_argument("--ctx", type=_positive_int, metavar="N", help="context in tokens")
     checking.add_argument("--sums", action="store_true", help="read every byte for its checksum")

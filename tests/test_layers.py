@@ -29,6 +29,7 @@ LAYERS = {
         "eval",
         "demo",
         "shell",
+        "lookup",
         "rework",
         "cli",
         "__main__",
@@ -68,6 +69,7 @@ LAYERS = {
         "server",
         "lifecycle",
         "setup",
+        "model_commands",
         "__main__",
     ],
 }
