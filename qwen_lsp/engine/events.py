@@ -4,9 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import httpx
+from typing import Any, Protocol
 
 from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused, EngineSuperseded
 
@@ -35,6 +33,17 @@ class Usage:
     engine_ms: float
 
 
+class Answered(Protocol):
+    """An answer whose body was read, of either client."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    def json(self) -> Any:
+        """Raises ValueError where it is none."""
+        ...
+
+
 def items(line: str, begun: float) -> list[Piece | Usage]:
     """What one line of the event stream says, of a completion or a chat."""
     if not line.startswith("data:"):
@@ -59,7 +68,7 @@ def items(line: str, begun: float) -> list[Piece | Usage]:
     return found
 
 
-def problem_of(answer: httpx.Response) -> EngineError:
+def problem_of(answer: Answered) -> EngineError:
     """Our error for an answer that is not a success; the server's message is for people."""
     try:
         said = answer.json()["error"]
@@ -70,7 +79,7 @@ def problem_of(answer: httpx.Response) -> EngineError:
     return kinds.get(answer.status_code, EngineRefused if answer.status_code < 500 else EngineError)(message)
 
 
-def field_of(answer: httpx.Response, name: str) -> Any:
+def field_of(answer: Answered, name: str) -> Any:
     try:
         return answer.json()[name]
     except (ValueError, TypeError, KeyError) as error:

@@ -20,6 +20,7 @@ import httpx
 from qwen_lsp.engine.events import Piece, Usage, field_of, items, problem_of
 from qwen_lsp.engine.grammars import Grammar, wire
 from qwen_lsp.engine.tokens import TokenCache
+from qwen_lsp.engine.unix import Client
 from qwen_lsp.errors import EngineLoading, EngineRefused
 from qwen_lsp.prompt.segments import Control, Prompt, Segment
 from qwen_lsp.text.secrets import masked
@@ -28,8 +29,6 @@ CONNECT_TIMEOUT_S = 2.0  # a local socket either takes us or is dead
 READ_TIMEOUT_S = 180.0  # between two pieces; a cold prefill on a slow CPU says nothing for long
 LOAD_TIMEOUT_S = 900.0  # twenty gigabytes from a slow disk
 LOAD_POLL_S = 0.2
-POOL_TIMEOUT_S = 10.0
-MAX_CONNECTIONS = 16
 PACKED_FROM = 512  # token ids: fewer are written and read as a list in a fifth of a millisecond
 
 WINDOW = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"  # groups this window's jobs for fairness
@@ -65,20 +64,13 @@ class Daemon:
         self._model = ""
         self._n_streams = 0
         self._closing = False
-        limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
-        self._client = httpx.AsyncClient(
-            # No TLS on a local socket: without `verify=False` httpx reads all root certificates first, 0.1 s.
-            transport=httpx.AsyncHTTPTransport(uds=socket, limits=limits, verify=False),
-            base_url="http://daemon",
-            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=POOL_TIMEOUT_S),
-            trust_env=False,  # no proxy stands between two processes
-        )
+        self._client = Client(socket, CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 
     async def close(self) -> None:
         """Let go; streams that still run end first, each with its own error or result."""
         self._closing = True
         if self._n_streams == 0:
-            await self._client.aclose()
+            self._client.close()
 
     def lacks(self) -> tuple[str, ...]:
         """Nothing: it is ours."""
@@ -138,11 +130,11 @@ class Daemon:
             body["grammar"] = wire(request.grammar)
         begun = time.perf_counter()
         yield Usage(len(ids), None, 0, None, 0.0)
-        async with self._client.stream("POST", "/v1/completions", json=body) as answer:
+        async with self._client.open("POST", "/v1/completions", body) as answer:
             if answer.status_code != 200:
-                await answer.aread()
+                await answer.read()
                 raise problem_of(answer)
-            async for line in answer.aiter_lines():
+            while (line := await answer.line()) is not None:
                 for item in items(line, begun):
                     yield item
 
@@ -170,7 +162,7 @@ class Daemon:
         control = isinstance(segment, Control)
         # Masked already where it comes from a file. This is the one door that every prompt goes through.
         text = segment.token if isinstance(segment, Control) else masked(segment.text)
-        answer = await self._client.post("/tokenize", json={"content": text, "parse_special": control})
+        answer = await self._client.post("/tokenize", {"content": text, "parse_special": control})
         if answer.status_code != 200:
             raise problem_of(answer)
         tokens: list[int] = field_of(answer, "tokens")
