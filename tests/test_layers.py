@@ -79,6 +79,7 @@ MLX = tuple(f"inference.backends.{name}" for name in ("mlx", "mlx_rows", "mlx_sc
 DOORS = {
     "lsprotocol": ("qwen_lsp.lsp", "qwen_lsp.demo"),
     "pygls": ("qwen_lsp.lsp", "qwen_lsp.demo"),
+    "aiohttp": ("qwen_lsp.engine.unix",),
     "httpx": ("qwen_lsp.engine", "qwen_lsp.doctor"),
     "watchdog": ("qwen_lsp.index.watch",),
     "tree_sitter": (

@@ -35,7 +35,7 @@ from qwen_lsp.text.document import Cursor, opened
 from qwen_lsp.text.snapshot import Snapshot
 
 LEAST_PYTHON = (3, 12)
-PACKAGES = ("pygls", "lsprotocol", "httpx", "platformdirs", "tree_sitter", "inference")
+PACKAGES = ("pygls", "lsprotocol", "aiohttp", "httpx", "platformdirs", "tree_sitter", "inference")
 ENGINES = ("mlx_lm", "cyllama")
 SAMPLE = "def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    return "
 MAX_FILE_BYTES = 1_000_000

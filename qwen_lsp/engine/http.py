@@ -70,7 +70,7 @@ class Daemon:
         """Let go; streams that still run end first, each with its own error or result."""
         self._closing = True
         if self._n_streams == 0:
-            self._client.close()
+            await self._client.close()
 
     def lacks(self) -> tuple[str, ...]:
         """Nothing: it is ours."""
