@@ -41,7 +41,8 @@ OPEN_FILE, WHOLE_IMPORT, NAMED_IMPORT = 0.5, 1.0, 0.3  # what makes a file matte
 LEAST_DISCOUNT = 0.3  # of a name that many files define
 IMPORTED_TYPE = 0.7  # how much of its import's strength a type's members get
 _TYPES = {"class", "interface", "enum", "module", "type"}
-_NOT_CODE = {"section", "key", "rule", "extension"}
+_NOT_CODE = {"section", "key", "rule", "extension", "paragraph"}
+_NOT_SIMILAR = _NOT_CODE - {"paragraph"}
 
 type Key = tuple[str, int]  # path, number of the definition in its outline
 type Chunk = tuple[int, frozenset[str]]  # number of a definition with a body, the words in it
@@ -255,7 +256,7 @@ class _Search:
                 for number, each in enumerate(self._outline(path))
                 if each.body_start is not None
                 and each.end - each.start <= SIMILAR_CHARS
-                and each.kind not in _NOT_CODE
+                and each.kind not in _NOT_SIMILAR
                 and text.startswith(each.name, each.name_start)
             )
         return found
@@ -264,7 +265,7 @@ class _Search:
         found = self._memo.outlines.get(path)
         if found is None:
             outline = self._index.file(path)
-            found = self._memo.outlines[path] = outline.definitions if outline is not None else ()
+            found = self._memo.outlines[path] = _shown(outline) if outline is not None else ()
         return found
 
     def _put(self, path: str, number: int, definition: Definition, reason: Reason, strength: float) -> None:
@@ -272,6 +273,16 @@ class _Search:
         self._definitions[path, number] = definition
         evidence = self._found.setdefault((path, number), {})
         evidence[reason] = max(evidence.get(reason, 0.0), strength)
+
+
+def _shown(outline: Outline) -> tuple[Definition, ...]:
+    """What of a file may be shown by itself. A paragraph is named by its first line, and is its own body."""
+    if not outline.paragraphs:
+        return outline.definitions
+    return tuple(
+        Definition(each.first, "paragraph", "", each.start, each.start, each.end, each.start, each.first, None)
+        for each in outline.paragraphs
+    )
 
 
 def _place(path: str) -> tuple[str, list[str]]:

@@ -95,10 +95,12 @@ def pack_symbols(
 ) -> tuple[Item, ...]:
     """The best symbols that fit, files in the order of their names, in each the order of its text.
 
-    A symbol brings the signatures that it stands in. Bodies only where nothing of them is listed apart.
+    A symbol brings the signatures that it stands in. Bodies only where nothing of them is listed apart. Paragraphs have
+    no signature that would stand for them: what room the bodies leave is theirs.
     """
     left = n_tokens - int(n_tokens * BODY_SHARE)
     taken: dict[tuple[str, int], Item] = {}
+    listed: list[Scored] = []
     paths: set[str] = set()
     for scored in ranked:
         if left < LEAST_LINE_TOKENS:
@@ -109,15 +111,16 @@ def pack_symbols(
         if cost <= left:
             left -= cost
             paths.add(path)
+            listed.append(scored)
             taken.update({(item.symbol.path, item.symbol.number): item for item in new})
     left += int(n_tokens * BODY_SHARE)
     parents = {(path, item.symbol.definition.parent) for (path, _), item in taken.items()}
-    for scored in ranked:
+    for scored in listed:
         symbol = scored.symbol
         key = symbol.path, symbol.number
-        if scored.score < BODY_LEAST_SCORE or left < LEAST_TOKENS:
+        if left < LEAST_TOKENS:
             break
-        if key not in taken or key in parents:
+        if key in parents or (scored.score < BODY_LEAST_SCORE and symbol.definition.kind != "paragraph"):
             continue
         item = _whole(taken[key], read(symbol.path), left)
         if item is not None:

@@ -24,7 +24,7 @@ from qwen_lsp.index.rows import tokenizer
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 3  # rises with every change of the tables or of what a row means
+SCHEMA = 4  # rises with every change of the tables or of what a row means
 BUSY_S = 60.0  # a batch of another window takes a part of a second, on a loaded machine some
 FULL_TEXT_BUFFER_BYTES = 32 << 20  # a batch is merged in memory, not on disk
 LOG_PAGES = 4_000  # 16 MB are written back at once: many small files of one scan touch the same pages

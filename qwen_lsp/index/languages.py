@@ -2,7 +2,7 @@
 
 To add a language, add a row, a query (`queries/<name>.scm`) and a golden file (`tests/qwen_lsp/index/golden/<name>/`,
 written by UPDATE_GOLDEN=1 from a source that you put beside it); `test_symbols.py` fails where one of them is missing.
-A file of any other language is words only.
+A file of any other language is paragraphs and words.
 """
 
 import re

@@ -16,6 +16,7 @@ from typing import cast, get_args
 from zlib import crc32
 
 from qwen_lsp.index.matches import Kind
+from qwen_lsp.index.paragraphs import Paragraph
 from qwen_lsp.index.symbols import EXTRACTOR_VERSION, Definition, FileSymbols, Import
 from qwen_lsp.index.words import MAX_WORD_CHARS, Words
 
@@ -23,8 +24,8 @@ KEY_BYTES = 16
 WIDTHS = "BHI"  # of the numbers in a row: one, two or four bytes each, on all our platforms
 HEAD = struct.Struct("=IcI")  # the checksum of what follows, the numbers' width, how many there are
 NOTHING = 0  # in place of a number, which is one more then
-N_HEAD = 4  # numbers at the head of an outline
-N_DEFINITION, N_IMPORT = 6, 2  # numbers of each
+N_HEAD = 5  # numbers at the head of an outline
+N_DEFINITION, N_IMPORT, N_PARAGRAPH = 6, 2, 2  # numbers of each
 
 SEPARATOR = "\n"
 # SQLite's tokenizer folds A-Z and nothing else, so capitals travel as control characters, which no name has.
@@ -40,12 +41,13 @@ _KIND_NUMBERS: Mapping[Kind, int] = {kind: number for number, kind in enumerate(
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What one file defines and imports."""
+    """What one file defines and imports, or the paragraphs of one that no grammar reads."""
 
     language: str
     definitions: tuple[Definition, ...]
     imports: tuple[Import, ...]
     has_errors: bool
+    paragraphs: tuple[Paragraph, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def content_key(source: bytes, language: str) -> bytes:
 
 
 def outline_of(symbols: FileSymbols) -> Outline:
-    return Outline(symbols.language, symbols.definitions, symbols.imports, symbols.has_errors)
+    return Outline(symbols.language, symbols.definitions, symbols.imports, symbols.has_errors, symbols.paragraphs)
 
 
 def pack(symbols: FileSymbols) -> Packed:
@@ -85,12 +87,13 @@ def pack(symbols: FileSymbols) -> Packed:
 def unpack_outline(data: bytes) -> Outline:
     """Raises ValueError where the bytes are not what was packed."""
     numbers, text = _halves(data)
-    n_definitions, n_imports, n_imported, has_errors = numbers[:N_HEAD]
-    at = accumulate(chain((N_HEAD,), [n_definitions] * N_DEFINITION, [n_imports] * N_IMPORT))
+    n_definitions, n_imports, n_imported, n_paragraphs, has_errors = numbers[:N_HEAD]
+    counts = [n_definitions] * N_DEFINITION + [n_imports] * N_IMPORT + [n_paragraphs] * N_PARAGRAPH
+    at = list(accumulate(counts, initial=N_HEAD))
     columns = [numbers[start:end] for start, end in pairwise(at)]
     kinds, name_starts, starts, ends, bodies, parents = columns[:N_DEFINITION]
-    lengths = numbers[N_HEAD + n_definitions * N_DEFINITION + n_imports * N_IMPORT :]
-    if len(lengths) != 1 + 3 * n_definitions + n_imports + n_imported:
+    lengths = numbers[at[-1] :]
+    if len(lengths) != 1 + 3 * n_definitions + n_imports + n_imported + n_paragraphs:
         raise ValueError("not an outline")
     texts = _cut(text.decode("utf-8", "surrogatepass"), lengths)
     language = next(texts)
@@ -108,11 +111,13 @@ def unpack_outline(data: bytes) -> Outline:
         strict=True,
     )
     modules = list(islice(texts, n_imports))
-    imports = (
-        Import(module, tuple(islice(texts, n_names)), start)
-        for module, start, n_names in zip(modules, *columns[N_DEFINITION:], strict=True)
+    import_starts, n_names, paragraph_starts, paragraph_ends = columns[N_DEFINITION:]
+    imports = tuple(
+        Import(module, tuple(islice(texts, n)), start)
+        for module, start, n in zip(modules, import_starts, n_names, strict=True)
     )
-    return Outline(language, tuple(map(Definition._make, rows)), tuple(imports), bool(has_errors))
+    paragraphs = tuple(map(Paragraph, paragraph_starts, paragraph_ends, texts))
+    return Outline(language, tuple(map(Definition._make, rows)), imports, bool(has_errors), paragraphs)
 
 
 def unpack_words(data: bytes) -> Words:
@@ -160,8 +165,9 @@ def _packed_outline(outline: Outline) -> bytes:
     names, kinds, containers, name_starts, starts, ends, bodies, signatures, parents = columns
     modules, imported, import_starts = tuple(zip(*outline.imports, strict=True)) or ((), (), ())
     imported_names = list(chain.from_iterable(cast(Iterable[tuple[str, ...]], imported)))
-    texts = [outline.language, *names, *containers, *signatures, *modules, *imported_names]
-    numbers = [len(names), len(modules), len(imported_names), int(outline.has_errors)]
+    paragraph_starts, paragraph_ends, firsts = tuple(zip(*outline.paragraphs, strict=True)) or ((), (), ())
+    texts = [outline.language, *names, *containers, *signatures, *modules, *imported_names, *firsts]
+    numbers = [len(names), len(modules), len(imported_names), len(firsts), int(outline.has_errors)]
     numbers.extend(map(_KIND_NUMBERS.__getitem__, kinds))
     for column in (name_starts, starts, ends):
         numbers.extend(column)
@@ -169,6 +175,8 @@ def _packed_outline(outline: Outline) -> bytes:
         numbers.extend([NOTHING if number is None else number + 1 for number in column])
     numbers.extend(import_starts)
     numbers.extend(map(len, cast(Iterable[tuple[str, ...]], imported)))
+    numbers.extend(paragraph_starts)
+    numbers.extend(paragraph_ends)
     numbers.extend(map(len, texts))
     return _joined(numbers, "".join(texts))
 

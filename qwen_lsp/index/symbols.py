@@ -20,10 +20,11 @@ from typing import NamedTuple
 from qwen_lsp.index.grammars import Parse, encode, parse
 from qwen_lsp.index.languages import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
+from qwen_lsp.index.paragraphs import Paragraph, paragraphs_of
 from qwen_lsp.index.words import Pieces, Words, pieces_of, words_of
 from qwen_lsp.text.secrets import hides, masked
 
-EXTRACTOR_VERSION = 2  # rises with every change of the rows that come out, also through a query
+EXTRACTOR_VERSION = 3  # rises with every change of the rows that come out, also through a query
 SIGNATURE_CHARS = 200
 SIGNATURE_SOURCE_CHARS = 2_000  # white space and comments fold into fewer; a JSON value of a megabyte is not folded
 
@@ -65,13 +66,17 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileSymbols:
-    """Definitions and imports in text order; each word with how often it stands there. `language` empty: words only."""
+    """Definitions and imports in text order; each word with how often it stands there.
+
+    `language` is empty where no grammar could read the file: it has paragraphs then, and nothing else has.
+    """
 
     language: str
     definitions: tuple[Definition, ...]
     imports: tuple[Import, ...]
     words: Words
     has_errors: bool
+    paragraphs: tuple[Paragraph, ...] = ()
 
 
 class Reference(NamedTuple):
@@ -82,12 +87,12 @@ class Reference(NamedTuple):
 
 
 def extract(source: bytes, language: Language | None, parse: Parse = parse) -> FileSymbols:
-    """What the file holds. Without a language, or where `parse` gives no tree for it, that is words only."""
+    """What the file holds. Without a language, or where `parse` gives no tree for it, paragraphs and words."""
     text, data, pieces = _shown(source)
     words = words_of(pieces)
     tree = parse(language.name, data) if language is not None else None
     if language is None or tree is None:
-        return FileSymbols("", (), (), words, False)
+        return FileSymbols("", (), (), words, False, paragraphs_of(text))
     found = found_in(tree.root_node, language)
     at = _code_points(data, found.offsets())
     definitions, imports = _definitions(text, found, at), _imports(text, found, at)

@@ -83,6 +83,44 @@ def test_headings_and_the_file_itself_are_not_shown(indexed: Indexed) -> None:
     }
 
 
+CUSTOMERS = "CREATE TABLE customers (\n" + "".join(f"  note_{number} TEXT,\n" for number in range(20)) + ");"
+INVOICES = "CREATE TABLE invoice_lines (\n  line_no INTEGER,\n  net_amount NUMERIC\n" + ");"
+TABLES = {
+    "schema.sql": f"{CUSTOMERS}\n\n{INVOICES}\n",
+    "old/schema.sql": f"{INVOICES}\n-- as it was\n",
+    ".qwenignore": "old/\n",
+    "secrets.txt": "invoice_lines net_amount line_no\n",
+}
+OPEN_QUERY = {"app.py": 'LINES = """\nSELECT line_no, $0\nFROM invoice_lines\n"""\n'}
+
+
+def test_a_file_without_a_grammar_is_shown_in_paragraphs(indexed: Indexed) -> None:
+    """The one that is like the cursor's surroundings, whole; what is excluded stays so."""
+    root, index = indexed(TABLES)
+    snapshot, cursor = window(root, OPEN_QUERY)
+    files = retrieve(snapshot, cursor, workspace(root, index), 1_000)
+    assert [(file.path, file.text) for file in files] == [("schema.sql", f"{INVOICES}\n")]
+    (item,) = packed(ranking(snapshot, cursor, workspace(root, index)), 1_000)
+    assert item.as_json()["kind"] == "paragraph" and item.symbol.evidence.keys() == {"similar"}
+
+
+def test_a_file_that_has_changed_since_shows_no_paragraph(indexed: Indexed) -> None:
+    root, index = indexed(TABLES)
+    (root / "schema.sql").write_text(f"-- new\n{TABLES['schema.sql']}")
+    files = retrieve(*window(root, OPEN_QUERY), workspace(root, index), 1_000)
+    assert files == ()
+
+
+def test_a_paragraph_of_an_open_buffer_counts_as_it_is_there(tmp_path: Path, indexed: Indexed) -> None:
+    root, _ = indexed(TABLES)
+    texts = OPEN_QUERY | {"schema.sql": f"-- new\n\n{INVOICES.replace('NUMERIC', 'MONEY')}\n"}
+    with closing(Store(tmp_path / "store")) as store, closing(Index(store, root)) as index:
+        index.show("schema.sql", extract(texts["schema.sql"].encode(), None))
+        with index.snapshot() as live:
+            (file,) = retrieve(*window(root, texts), workspace(root, live), 1_000)
+    assert "MONEY" in file.text and "-- new" in file.text
+
+
 def test_a_small_budget_keeps_the_best_and_a_large_one_shows_bodies(indexed: Indexed) -> None:
     root, index = indexed(SHOP)
     snapshot, cursor = window(root, OPEN_APP)

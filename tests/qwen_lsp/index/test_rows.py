@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_lsp.index.paragraphs import Paragraph
 from qwen_lsp.index.rows import (
     DEFINES,
     IMPORTS,
@@ -39,6 +40,7 @@ definitions = st.builds(
 )
 imports = st.builds(Import, names, st.lists(names, max_size=3).map(tuple), offsets)
 words = st.dictionaries(st.from_regex(r"[^\W\d]\w{0,20}", fullmatch=True), st.integers(1, 1 << 20), max_size=20)
+paragraphs = st.builds(Paragraph, offsets, offsets, names)
 files = st.builds(
     FileSymbols,
     st.just("python"),
@@ -46,6 +48,7 @@ files = st.builds(
     st.lists(imports, max_size=3).map(tuple),
     words,
     st.booleans(),
+    st.lists(paragraphs, max_size=3).map(tuple),
 )
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qwen_lsp.index.grammars import parse_unless
 from qwen_lsp.index.languages import LANGUAGES, Language, language_named
 from qwen_lsp.index.matches import LOOSE_TOKENS
+from qwen_lsp.index.paragraphs import MOST_CHARS, Paragraph
 from qwen_lsp.index.symbols import SIGNATURE_CHARS, FileSymbols, Reference, extract, references
 from tests.golden import check_golden
 
@@ -85,9 +86,16 @@ def test_no_source_without_a_row() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == {language.name for language in LANGUAGES}
 
 
-def test_a_file_without_grammar_is_words() -> None:
-    source = "die Größe = 3 # 数量 x_1".encode()
-    assert extract(source, None) == FileSymbols("", (), (), {"die": 1, "Größe": 1, "数量": 1, "x_1": 1}, False)
+def test_a_file_without_grammar_is_words_and_paragraphs() -> None:
+    text = "die Größe = 3 # 数量 x_1"
+    words = {"die": 1, "Größe": 1, "数量": 1, "x_1": 1}
+    paragraphs = (Paragraph(1, 1 + len(text), text),)
+    assert extract(f"\n{text}\n".encode(), None) == FileSymbols("", (), (), words, False, paragraphs)
+
+
+def test_credentials_are_in_no_paragraph() -> None:
+    (paragraph,) = extract(b'token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"\n', None).paragraphs
+    assert paragraph.first.startswith("token = ") and "abcdef" not in paragraph.first
 
 
 def test_words_are_counted_where_they_stand() -> None:
@@ -210,9 +218,9 @@ def test_parsing_can_be_given_up(allowed: int) -> None:
         asked += 1
         return asked > allowed
 
-    assert extract(b"a\n" * 50_000, row("python"), partial(parse_unless, give_up)) == FileSymbols(
-        "", (), (), {"a": 50_000}, False
-    )
+    found = extract(b"a\n" * 50_000, row("python"), partial(parse_unless, give_up))
+    assert (found.language, found.definitions, found.words) == ("", (), {"a": 50_000})
+    assert found.paragraphs[0] == Paragraph(0, MOST_CHARS - 1, "a")
     assert asked == allowed + 1
 
 
