@@ -4,6 +4,7 @@
     ├── BadRequest            400  the request says something that can not be done
     │   ├── PromptTooLong     400  prompt plus answer do not fit the context
     │   └── BodyTooLarge      413  the body is over the limit
+    ├── UnknownPrompt         412  the prompt that this one begins with is not kept any more: send it whole
     ├── UnknownModel          404  another model is loaded
     ├── ModelLoading          503  ask again in a moment
     ├── Superseded            409  a newer request of the same client took this one's place
@@ -48,6 +49,14 @@ class BodyTooLarge(BadRequest):
 
     status = 413
     code = "body_too_large"
+
+
+class UnknownPrompt(EngineError):
+    """The request begins with an earlier prompt that is not kept any more."""
+
+    status = 412
+    code = "prompt_unknown"
+    kind = "invalid_request_error"
 
 
 class UnknownModel(EngineError):

@@ -68,6 +68,7 @@ class Job:
     prediction: tuple[int, ...] = ()  # what the answer will largely repeat: drafts come from it
     stop_ids: frozenset[int] = frozenset()  # they end the answer, as the model's own end tokens do
     constraint: Callable[[], Constraint] | None = None  # what begins a constrained answer
+    packed: bytes = b""  # the prompt as the cache compares it, where that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Scheduler:
 
         stream = Stream(job, cancel)
         self._n_submitted += 1
-        self._inbox.put(Task(Run(job, pack(job.prompt)), stream, cancelled, self._clock()))
+        self._inbox.put(Task(Run(job, job.packed or pack(job.prompt)), stream, cancelled, self._clock()))
         return stream
 
     def stats(self) -> Stats:

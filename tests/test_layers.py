@@ -48,6 +48,7 @@ LAYERS = {
         "grammar",
         "tokenizer",
         "kept",
+        "earlier",
         "branches",
         "saved",
         "prefix_cache",

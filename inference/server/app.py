@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from inference import metrics
 from inference.chat import ChatTemplate
+from inference.earlier import Prompts
 from inference.errors import BodyTooLarge, EngineError, ModelLoading, UnknownModel
 from inference.generation import Constraint, Job
 from inference.grammar import Compiler, Grammar
@@ -34,6 +36,7 @@ from inference.wire.fields import Fields, parse
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 * 2**20  # 262,144 token ids, or as much text, several times over
+SHORT_CHARS = 4096  # tokenised in less time than it takes to ask another thread
 STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 
 
@@ -57,6 +60,7 @@ class Service:
     created: int = field(default_factory=lambda: int(time.time()))
     templates: dict[str, ChatTemplate] = field(default_factory=dict)
     compiler: Compiler | None = None
+    prompts: Prompts = field(default_factory=Prompts)
 
     def template(self) -> ChatTemplate | None:
         source = self.scheduler.tokenizer.chat_template
@@ -143,8 +147,15 @@ async def models(request: Request, service: Service) -> Response:
 
 async def tokenize(request: Request, service: Service) -> Response:
     content, parse_special = requests.tokenize(await _fields(request))
-    encode = service.scheduler.tokenizer.encode
-    return JSONResponse({"tokens": await asyncio.to_thread(encode, content, parse_special=parse_special)})
+    encode = partial(service.scheduler.tokenizer.encode, parse_special=parse_special)
+    tokens: object
+    if isinstance(content, str):
+        tokens = await asyncio.to_thread(encode, content)
+    elif sum(map(len, content)) <= SHORT_CHARS:
+        tokens = [encode(text) for text in content]
+    else:
+        tokens = await asyncio.to_thread(lambda: [encode(text) for text in content])
+    return JSONResponse({"tokens": tokens})
 
 
 async def detokenize(request: Request, service: Service) -> Response:
@@ -155,7 +166,7 @@ async def detokenize(request: Request, service: Service) -> Response:
 
 async def completions(request: Request, service: Service) -> Response:
     fields = await _fields(request)
-    asked = requests.completion(fields, service.scheduler.backend_info.n_vocab)
+    asked = requests.completion(fields, service.scheduler.backend_info.n_vocab, service.prompts.find)
     service.check_model(asked.options.model)
 
     async def job() -> Job:
@@ -183,6 +194,7 @@ class _Generation(Response):
     ) -> None:
         super().__init__()
         self._scheduler = service.scheduler
+        self._prompts = service.prompts
         self._kind = kind
         self._job = job
         self._options = options
@@ -211,6 +223,7 @@ class _Generation(Response):
             self._options.return_tokens,
             self._options.counts,
         )
+        self._prompts.keep(envelope.id, job)
         if self._options.stream:
             await self._stream(job, envelope, send)
         else:

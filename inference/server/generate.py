@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from inference.chat import ChatTemplate, encode
+from inference.earlier import Ids
 from inference.errors import BadRequest, EngineError
 from inference.generation import Chunk, Constraint, Finish, Job, Usage
 from inference.grammar import Grammar
@@ -44,13 +45,11 @@ class End:
 
 async def completion_job(request: CompletionRequest, scheduler: Scheduler, compile_grammar: Compile) -> Job:
     """Grammars are compiled and texts tokenised on a worker thread: a long one would hold up every other request."""
-    ids: Sequence[int]
-    if isinstance(request.prompt, str):
-        ids = await asyncio.to_thread(scheduler.tokenizer.encode, request.prompt, parse_special=True)
-    else:
-        ids = request.prompt
+    prompt = request.prompt
+    if isinstance(prompt, str):
+        prompt = Ids.of(tuple(await asyncio.to_thread(scheduler.tokenizer.encode, prompt, parse_special=True)))
     return await _job(
-        ids, request.options, request.options.max_tokens or 0, request.cache_marks, scheduler, compile_grammar
+        prompt, request.options, request.options.max_tokens or 0, request.cache_marks, scheduler, compile_grammar
     )
 
 
@@ -60,11 +59,11 @@ async def chat_job(
     if template is None:
         raise BadRequest("the model has no chat template", "messages")
     segments = template.render(request.messages, enable_thinking=request.enable_thinking)
-    ids = await asyncio.to_thread(encode, segments, scheduler.tokenizer)
+    prompt = Ids.of(tuple(await asyncio.to_thread(encode, segments, scheduler.tokenizer)))
     limit = request.options.max_tokens
     if limit is None:
-        limit = max(1, scheduler.backend_info.n_ctx - len(ids))  # a full context is the scheduler's to refuse
-    return await _job(ids, request.options, limit, (), scheduler, compile_grammar)
+        limit = max(1, scheduler.backend_info.n_ctx - len(prompt.tokens))  # a full context is the scheduler's to refuse
+    return await _job(prompt, request.options, limit, (), scheduler, compile_grammar)
 
 
 async def run(job: Job, options: Options, scheduler: Scheduler) -> AsyncGenerator[Piece | End, None]:
@@ -131,21 +130,21 @@ async def _stopped(stream: Stream) -> Usage:
 
 
 async def _job(
-    ids: Sequence[int],
+    prompt: Ids,
     options: Options,
     max_tokens: int,
     marks: tuple[int, ...],
     scheduler: Scheduler,
     compile_grammar: Compile,
 ) -> Job:
-    if not ids:
+    if not prompt.tokens:
         raise BadRequest("the prompt has no tokens", "prompt")
     prediction: Sequence[int] = ()
     if options.prediction:
         prediction = await asyncio.to_thread(scheduler.tokenizer.encode, options.prediction, parse_special=False)
     return Job(
         id=f"{time.time_ns() // 1_000_000:x}{secrets.token_hex(4)}",
-        prompt=tuple(ids),
+        prompt=prompt.tokens,
         max_tokens=max_tokens,
         sampling=options.sampling(secrets.randbits(32)),
         priority=options.priority,
@@ -155,4 +154,5 @@ async def _job(
         prediction=tuple(prediction),
         stop_ids=options.stop_ids,
         constraint=await asyncio.to_thread(compile_grammar, options.grammar) if options.grammar else None,
+        packed=prompt.packed,
     )

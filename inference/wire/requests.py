@@ -1,10 +1,12 @@
 """Request bodies -> frozen requests, every field checked. Knows no tokenizer: text stays text here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from inference.chat import Message, Role
-from inference.errors import BadRequest
+from inference.earlier import Ids
+from inference.errors import BadRequest, UnknownPrompt
 from inference.generation import Priority, Sampling
 from inference.grammar import Grammar
 from inference.wire.fields import Fields, Real, Whole
@@ -23,6 +25,8 @@ MAX_STOP_CHARS = 256
 MAX_STOP_IDS = 64
 MAX_MARKS = 256
 MAX_NAME_CHARS = 256
+N_BEGUN = Whole(default=None, low=1, high=10_000_000)
+MAX_CONTENTS = 16_384
 SEED_SPAN = 2**32  # engines take 32 bits
 
 PRIORITIES = {
@@ -67,10 +71,11 @@ class Options:
 class CompletionRequest:
     """`prompt` as text, in which control tokens are recognised, or as token ids, which alone carry marks.
 
-    Long ones may come packed, as `prompt_ids`.
+    Long ones may come packed, as `prompt_ids`; or as what follows the first tokens of an earlier prompt, which
+    `prompt_from` names by the id of its answer.
     """
 
-    prompt: str | tuple[int, ...]
+    prompt: str | Ids
     cache_marks: tuple[int, ...]
     options: Options
 
@@ -84,9 +89,16 @@ class ChatRequest:
     options: Options
 
 
-def completion(fields: Fields, n_vocab: int) -> CompletionRequest:
-    prompt = _prompt(fields, n_vocab)
-    marks = fields.ints("cache_marks", 0, len(prompt))
+def no_earlier(name: str) -> Ids | None:
+    """Where nothing is kept."""
+    return None
+
+
+def completion(fields: Fields, n_vocab: int, earlier: Callable[[str], Ids | None] = no_earlier) -> CompletionRequest:
+    """`earlier` finds a prompt by the id of its answer."""
+    begun = _begun(fields, earlier)
+    prompt = _prompt(fields, n_vocab, begun)
+    marks = fields.ints("cache_marks", 0, len(prompt.tokens) if isinstance(prompt, Ids) else len(prompt))
     if marks and isinstance(prompt, str):
         raise fields.refuse("cache_marks", "needs a prompt of token ids: offsets count tokens")
     if len(marks) > MAX_MARKS:
@@ -108,9 +120,17 @@ def chat(fields: Fields, n_vocab: int) -> ChatRequest:
     return ChatRequest(messages, kwargs.flag("enable_thinking", False), _options(fields, limit, n_vocab))
 
 
-def tokenize(fields: Fields) -> tuple[str, bool]:
-    """(content, parse_special). Control tokens are recognised unless refused, as llama-server does."""
-    return fields.text("content"), fields.flag("parse_special", True)
+def tokenize(fields: Fields) -> tuple[str | tuple[str, ...], bool]:
+    """(content, parse_special). Control tokens are recognised unless refused, as llama-server does.
+
+    `contents`, a list, stands for as many requests.
+    """
+    special, contents = fields.flag("parse_special", True), fields.get("contents")
+    if contents is None:
+        return fields.text("content"), special
+    if not isinstance(contents, list) or len(contents) > MAX_CONTENTS:
+        raise fields.refuse("contents", f"must be a list of at most {MAX_CONTENTS} strings")
+    return tuple(fields.checked_text("contents", text) for text in contents), special
 
 
 def detokenize(fields: Fields, n_vocab: int) -> tuple[int, ...]:
@@ -119,18 +139,34 @@ def detokenize(fields: Fields, n_vocab: int) -> tuple[int, ...]:
     return fields.ints("tokens", 0, n_vocab - 1)
 
 
-def _prompt(fields: Fields, n_vocab: int) -> str | tuple[int, ...]:
+def _begun(fields: Fields, earlier: Callable[[str], Ids | None]) -> Ids:
+    """What the prompt begins with; nothing where it comes whole."""
+    if fields.get("prompt_from") is None:
+        return Ids()
+    inner = fields.inner("prompt_from")
+    name, n_tokens = inner.text("id", max_chars=MAX_NAME_CHARS), inner.whole("n_tokens", N_BEGUN)
+    found = earlier(name)
+    if found is None:
+        raise UnknownPrompt("the prompt that this one begins with is not kept: send it whole", "prompt_from.id")
+    if n_tokens is None or n_tokens > len(found.tokens):
+        raise inner.refuse("n_tokens", "must be at most what that prompt has")
+    return found.first(n_tokens)
+
+
+def _prompt(fields: Fields, n_vocab: int, begun: Ids) -> str | Ids:
     packed = fields.packed("prompt_ids", n_vocab - 1)
     if packed:
-        return packed
+        return begun.then(packed)
     value = fields.get("prompt")
+    if begun.tokens and not isinstance(value, list):
+        raise fields.refuse("prompt", "must be a list of token ids where it goes on from another")
     if not isinstance(value, str | list):
         raise fields.refuse("prompt", "must be a string or a list of token ids")
-    if not value:
+    if not value and not begun.tokens:
         raise fields.refuse("prompt", "must not be empty")
     if isinstance(value, str):
         return fields.checked_text("prompt", value)
-    return fields.ints("prompt", 0, n_vocab - 1)
+    return begun.then(fields.ints("prompt", 0, n_vocab - 1))
 
 
 def _message(fields: Fields) -> Message:

@@ -1,6 +1,7 @@
 """What a server says, as values: the lines of a stream, its counts, its refusals. Pure; knows OpenAI's shapes only."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 
 from qwen_lsp.errors import EngineBusy, EngineError, EngineLoading, EngineLost, EngineRefused, EngineSuperseded
 
+_NAME = re.compile(r'^data: \{"id": "([\w-]+)"')  # as our daemon begins each event
 MESSAGE_CHARS = 300  # of a refusal, on its way to a person
 
 
@@ -66,6 +68,12 @@ def items(line: str, begun: float) -> list[Piece | Usage]:
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise EngineLost("the engine's answer is not understood") from error
     return found
+
+
+def name_of(line: str) -> str:
+    """The answer's id, where a line of the event stream says it."""
+    found = _NAME.search(line)
+    return found.group(1) if found else ""
 
 
 def problem_of(answer: Answered) -> EngineError:

@@ -10,25 +10,27 @@ import time
 import uuid
 from array import array
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx
 
-from qwen_lsp.engine.events import Piece, Usage, field_of, items, problem_of
+from qwen_lsp.engine.events import Piece, Usage, field_of, items, name_of, problem_of
 from qwen_lsp.engine.grammars import Grammar, wire
+from qwen_lsp.engine.sent import WHOLE, Begun, Earlier
 from qwen_lsp.engine.tokens import TokenCache
 from qwen_lsp.engine.unix import Client
-from qwen_lsp.errors import EngineLoading, EngineRefused
-from qwen_lsp.prompt.segments import Control, Prompt, Segment
+from qwen_lsp.errors import EngineLoading, EngineLost, EngineRefused
+from qwen_lsp.prompt.segments import Control, Prompt, Segment, Text
 from qwen_lsp.text.secrets import masked
 
 CONNECT_TIMEOUT_S = 2.0  # a local socket either takes us or is dead
 READ_TIMEOUT_S = 180.0  # between two pieces; a cold prefill on a slow CPU says nothing for long
 LOAD_TIMEOUT_S = 900.0  # twenty gigabytes from a slow disk
 LOAD_POLL_S = 0.2
+UNKNOWN_PROMPT = 412  # the daemon no longer has the prompt that this one begins with
 PACKED_FROM = 512  # token ids: fewer are written and read as a list in a fifth of a millisecond
 
 WINDOW = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"  # groups this window's jobs for fairness
@@ -61,6 +63,7 @@ class Daemon:
 
     def __init__(self, socket: str, tokens: TokenCache | None = None) -> None:
         self._tokens = tokens if tokens is not None else TokenCache()
+        self._earlier = Earlier()
         self._model = ""
         self._n_streams = 0
         self._closing = False
@@ -108,64 +111,93 @@ class Daemon:
                 await self.close()
 
     async def _answer(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
-        ids, marks = await self._ids(request.prompt)
+        begun = self._earlier.best(request.prompt.segments)
+        while True:
+            body, places = await self._body(request, begun)
+            at = time.perf_counter()
+            yield Usage(places[-1], None, 0, None, 0.0)
+            async with self._client.open("POST", "/v1/completions", body) as answer:
+                if answer.status_code == UNKNOWN_PROMPT and begun.name:
+                    await answer.read()
+                    self._earlier.forget(begun.name)
+                    begun = WHOLE
+                    continue
+                if answer.status_code != 200:
+                    await answer.read()
+                    raise problem_of(answer)
+                name = ""
+                while (line := await answer.line()) is not None:
+                    if not name and (name := name_of(line)):
+                        self._earlier.keep(name, request.prompt.segments, places)
+                    for item in items(line, at):
+                        yield item
+                return
+
+    async def _body(self, request: Request, begun: Begun) -> tuple[dict[str, Any], list[int]]:
+        """The JSON for a prompt of which the daemon has the beginning; how many tokens stand before each segment."""
+        prompt = request.prompt
+        ids, places = await self._ids(prompt.segments, begun.places)
         body: dict[str, Any] = {
             "model": self._model,
             **_wired(ids),
-            "cache_marks": marks,
+            "cache_marks": sorted({places[mark] for mark in prompt.marks}),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
-            "stop": list(request.prompt.stop),
-            "stop_token_ids": await self._stop_ids(request.prompt),
+            "stop": list(prompt.stop),
+            "stop_token_ids": await self._stop_ids(prompt),
             "priority": request.priority,
             "user": WINDOW,
             "latest_of": request.latest_of,
             "stream": True,
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
+        if begun.name:
+            body["prompt_from"] = {"id": begun.name, "n_tokens": places[len(begun.places) - 1]}
         if request.prediction:
             body["prediction"] = {"type": "content", "content": masked(request.prediction)}
         if request.grammar is not None:
             body["grammar"] = wire(request.grammar)
-        begun = time.perf_counter()
-        yield Usage(len(ids), None, 0, None, 0.0)
-        async with self._client.open("POST", "/v1/completions", body) as answer:
-            if answer.status_code != 200:
-                await answer.read()
-                raise problem_of(answer)
-            while (line := await answer.line()) is not None:
-                for item in items(line, begun):
-                    yield item
+        return body, places
 
-    async def _ids(self, prompt: Prompt) -> tuple[array[int], list[int]]:
-        """The prompt as token ids, and its marks as offsets into them."""
-        ids = array("I")
-        places = [0]
-        for segment in prompt.segments:
-            found = await self._tokens.ids(segment, self._ids_of)
+    async def _ids(self, segments: Sequence[Segment], known: Sequence[int]) -> tuple[array[int], list[int]]:
+        """The token ids of the segments that the daemon has not got, and how many stand before each segment.
+
+        `known`: the places of those that it has.
+        """
+        ids, places = array("I"), list(known)
+        rest = segments[len(known) - 1 :]
+        for segment, found in zip(rest, await self._tokens.ids(rest, self._ids_of), strict=True):
             if isinstance(segment, Control) and len(found) != 1:
                 raise EngineRefused(f"the model does not know the control token {segment.token}")
             ids += found
-            places.append(len(ids))
-        return ids, sorted({places[mark] for mark in prompt.marks})
+            places.append(places[-1] + len(found))
+        return ids, places
 
     async def _stop_ids(self, prompt: Prompt) -> list[int]:
         """The ids of the control tokens that end the answer; those that the model does not have end nothing."""
-        found: list[int] = []
-        for token in prompt.stop_controls:
-            ids = await self._tokens.ids(Control(token), self._ids_of)
-            found += ids if len(ids) == 1 else []
-        return found
+        controls = [Control(token) for token in prompt.stop_controls]
+        found = await self._tokens.ids(controls, self._ids_of)
+        return [ids[0] for ids in found if len(ids) == 1]
 
-    async def _ids_of(self, segment: Segment) -> list[int]:
-        control = isinstance(segment, Control)
-        # Masked already where it comes from a file. This is the one door that every prompt goes through.
-        text = segment.token if isinstance(segment, Control) else masked(segment.text)
-        answer = await self._client.post("/tokenize", {"content": text, "parse_special": control})
+    async def _ids_of(self, segments: Sequence[Segment]) -> list[list[int]]:
+        """By the daemon: one request for texts, one for control tokens."""
+        controls = [each.token for each in segments if isinstance(each, Control)]
+        # Masked already where they come from a file. This is the one door that every prompt goes through.
+        texts = [masked(each.text) for each in segments if isinstance(each, Text)]
+        of_controls = iter(await self._tokenized(controls, parse_special=True))
+        of_texts = iter(await self._tokenized(texts, parse_special=False))
+        return [next(of_controls if isinstance(each, Control) else of_texts) for each in segments]
+
+    async def _tokenized(self, contents: list[str], *, parse_special: bool) -> list[list[int]]:
+        if not contents:
+            return []
+        answer = await self._client.post("/tokenize", {"contents": contents, "parse_special": parse_special})
         if answer.status_code != 200:
             raise problem_of(answer)
-        tokens: list[int] = field_of(answer, "tokens")
+        tokens: list[list[int]] = field_of(answer, "tokens")
+        if len(tokens) != len(contents):
+            raise EngineLost("the engine's answer is not understood")
         return tokens
 
 

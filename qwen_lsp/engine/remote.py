@@ -10,7 +10,7 @@ Does not know when it is asked, nor how it was found; `client.py` does.
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -165,18 +165,26 @@ class Remote:
         places = [0]
         for segment in prompt.segments:
             if isinstance(segment, Control) and segment.token not in can.known:
-                ids += await self._control_ids(segment.token) or await self._tokens.ids(Text("\n"), self._ids_of)
+                ids += await self._control_ids(segment.token) or await self._ids_of_one(Text("\n"))
             else:
-                ids += await self._tokens.ids(segment, self._ids_of)
+                ids += await self._ids_of_one(segment)
             places.append(len(ids))
         return ids, sorted({places[mark] for mark in prompt.marks})
 
     async def _control_ids(self, name: str) -> list[int]:
         """The one id of a control token; nothing where it is none of the model's."""
-        ids = list(await self._tokens.ids(Control(name), self._ids_of))
+        ids = await self._ids_of_one(Control(name))
         return ids if len(ids) == 1 else []
 
-    async def _ids_of(self, segment: Segment) -> list[int]:
+    async def _ids_of_one(self, segment: Segment) -> list[int]:
+        (ids,) = await self._tokens.ids((segment,), self._ids_of)
+        return ids.tolist()
+
+    async def _ids_of(self, segments: Sequence[Segment]) -> list[list[int]]:
+        """One after the other: no such server takes several at once."""
+        return [await self._ids_asked(segment) for segment in segments]
+
+    async def _ids_asked(self, segment: Segment) -> list[int]:
         can = self._abilities
         assert can is not None
         if isinstance(segment, Control):

@@ -6,13 +6,15 @@ A base's segments come as the same objects with each key: those are found withou
 import hashlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from qwen_lsp.prompt.segments import Control, Segment
 
 CACHE_BYTES = 16 << 20  # four million ids
 SEEN = 1024  # segments: a base of 32,000 tokens has some hundreds
 ENTRY_BYTES = 200  # the key, the array's head, the links
+
+type Tokenize = Callable[[Sequence[Segment]], Awaitable[list[list[int]]]]
 
 
 class TokenCache:
@@ -24,23 +26,36 @@ class TokenCache:
         self._ids: OrderedDict[bytes, array[int]] = OrderedDict()
         self._seen: OrderedDict[int, tuple[Segment, array[int]]] = OrderedDict()
 
-    async def ids(self, segment: Segment, tokenize: Callable[[Segment], Awaitable[list[int]]]) -> array[int]:
-        """The ids of `segment`, by `tokenize` where they are not known."""
+    async def ids(self, segments: Sequence[Segment], tokenize: Tokenize) -> list[array[int]]:
+        """The ids of each segment; `tokenize` is asked once for all that are not known."""
+        found = [self._known(segment) for segment in segments]
+        unknown = {_key(segment): segment for segment, ids in zip(segments, found, strict=True) if ids is None}
+        if not unknown:
+            return [ids for ids in found if ids is not None]
+        asked = dict(zip(unknown, map(_packed, await tokenize(tuple(unknown.values()))), strict=True))
+        for key, ids in asked.items():
+            self._keep(key, ids)
+        whole = [asked[_key(segments[n])] if ids is None else ids for n, ids in enumerate(found)]
+        for segment, ids in zip(segments, whole, strict=True):
+            self._see(segment, ids)
+        return whole
+
+    def _known(self, segment: Segment) -> array[int] | None:
         seen = self._seen.get(id(segment))
         if seen is not None and seen[0] is segment:
             self._seen.move_to_end(id(segment))
             return seen[1]
         key = _key(segment)
         found = self._ids.get(key)
-        if found is None:
-            found = array("I", await tokenize(segment))
-            self._keep(key, found)
-        else:
+        if found is not None:
             self._ids.move_to_end(key)
-        self._seen[id(segment)] = segment, found
+            self._see(segment, found)
+        return found
+
+    def _see(self, segment: Segment, ids: array[int]) -> None:
+        self._seen[id(segment)] = segment, ids
         if len(self._seen) > SEEN:
             self._seen.popitem(last=False)
-        return found
 
     def _keep(self, key: bytes, ids: array[int]) -> None:
         self._forget(key)
@@ -52,6 +67,10 @@ class TokenCache:
     def _forget(self, key: bytes) -> None:
         old = self._ids.pop(key, None)
         self._n_bytes -= _size(old) if old is not None else 0
+
+
+def _packed(ids: list[int]) -> array[int]:
+    return array("I", ids)
 
 
 def _size(ids: array[int]) -> int:

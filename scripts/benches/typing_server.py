@@ -67,7 +67,8 @@ async def _parts(daemon: http.Daemon, prompt: Prompt) -> Mapping[str, Any]:
     ends = {"base": 0, "log": 0, "tail": 0}
     hashes, part, n = hashlib.blake2b(digest_size=6), "base", 0
     files = [number for number, segment in enumerate(prompt.segments) if segment == FILE]
-    for number, segment in enumerate(prompt.segments):
+    lengths = map(len, await daemon._tokens.ids(prompt.segments, daemon._ids_of))
+    for number, (segment, length) in enumerate(zip(prompt.segments, lengths, strict=True)):
         text = segment.text if isinstance(segment, Text) else segment.token
         if segment == FILE and number + 1 < len(prompt.segments):
             following = prompt.segments[number + 1]
@@ -75,7 +76,7 @@ async def _parts(daemon: http.Daemon, prompt: Prompt) -> Mapping[str, Any]:
                 part = "log"
             elif number == files[-1] and "<|fim_" in "".join(getattr(s, "token", "") for s in prompt.segments):
                 part = "tail"
-        n += len(await daemon._tokens.ids(segment, daemon._ids_of))
+        n += length
         if part == "base":
             hashes.update(text.encode(errors="replace"))
         ends[part] = n

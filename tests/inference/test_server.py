@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from inference.backends.base import EngineSettings
 from inference.backends.scripted import ScriptedBackend
+from inference.earlier import LEAST_TOKENS
 from inference.errors import EngineUnavailable, ModelBroken
 from inference.generation import Priority
 from inference.memory import GIB, Machine, MemoryPlan, ModelSizes, plan
-from inference.server.app import MAX_BODY_BYTES
+from inference.server.app import MAX_BODY_BYTES, SHORT_CHARS
 from tests.inference.live import Live, Pace, counting, live, saying
 
 
@@ -94,6 +95,29 @@ def test_ids_and_text_are_the_same_prompt(letters: Live) -> None:
     by_text = letters.post("/v1/completions", prompt="é<|im_end|>", max_tokens=4).json()
     by_ids = letters.post("/v1/completions", prompt=ids, max_tokens=4, cache_marks=[1, 2]).json()
     assert by_text["choices"][0]["text"] == by_ids["choices"][0]["text"] == "defg"
+
+
+def test_a_prompt_goes_on_from_an_earlier_one_as_if_it_were_sent_whole(letters: Live) -> None:
+    ids = [97 + n % 26 for n in range(LEAST_TOKENS)]
+    first = letters.post("/v1/completions", prompt=ids, max_tokens=3).json()
+    begun = {"id": first["id"], "n_tokens": LEAST_TOKENS - 6}
+    more = {"prompt": [100, 101], "cache_marks": [LEAST_TOKENS - 5], "max_tokens": 4}
+    short = letters.post("/v1/completions", prompt_from=begun, **more).json()
+    whole = letters.post("/v1/completions", **more | {"prompt": [*ids[:-6], 100, 101]}).json()
+    assert short["choices"] == whole["choices"]
+    assert short["usage"]["prompt_tokens"] == whole["usage"]["prompt_tokens"] == LEAST_TOKENS - 4
+    check_error(
+        letters.post("/v1/completions", prompt_from=begun | {"id": "cmpl-0"}, **more),
+        412,
+        "prompt_unknown",
+        "prompt_from.id",
+    )
+
+
+def test_several_texts_are_tokenized_at_once(letters: Live) -> None:
+    texts = ["é", "", "<|im_end|>", "x" * SHORT_CHARS]
+    found = letters.post("/tokenize", contents=texts, parse_special=False).json()["tokens"]
+    assert found == [letters.post("/tokenize", content=text, parse_special=False).json()["tokens"] for text in texts]
 
 
 def test_tokenize_and_detokenize(letters: Live) -> None:

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inference.chat import Message
-from inference.errors import BadRequest, PromptTooLong
+from inference.earlier import Ids
+from inference.errors import BadRequest, PromptTooLong, UnknownPrompt
 from inference.generation import Priority, Usage
 from inference.grammar import EditBlocks, Grammar, JsonSchema, Lark
 from inference.wire import answers, requests
@@ -66,7 +67,7 @@ def test_everything_is_read() -> None:
         "m", 0, 0.0, 0.5, 3, 0.1, 7, ("a", "b"), frozenset({5, 6}), "x", True, True, Priority.TYPING, "window", True,
         "inline",
     )  # fmt: skip
-    assert request == requests.CompletionRequest((1, 2, 3), (1, 3), options)
+    assert request == requests.CompletionRequest(Ids.of((1, 2, 3)), (1, 3), options)
 
 
 def test_forms_of_the_answer() -> None:
@@ -190,10 +191,34 @@ def test_ids_may_come_packed() -> None:
     def packed(*ids: int) -> str:
         return b64encode(b"".join(n.to_bytes(4, "little") for n in ids)).decode()
 
-    assert completion(prompt=None, prompt_ids=packed(1, 2, N_VOCAB - 1)).prompt == (1, 2, N_VOCAB - 1)
+    assert completion(prompt=None, prompt_ids=packed(1, 2, N_VOCAB - 1)).prompt == Ids.of((1, 2, N_VOCAB - 1))
     assert completion(prompt_ids="").prompt == "x"
     for wrong in (7, "?", "AAA=", packed(1)[:-2], packed(N_VOCAB)):
         check_refused("prompt_ids", prompt_ids=wrong)
+
+
+def test_a_prompt_may_go_on_from_an_earlier_one() -> None:
+    kept = {"cmpl-1": Ids.of((5, 6, 7))}
+
+    def going_on(n_tokens: object, name: object = "cmpl-1", **fields: object) -> requests.CompletionRequest:
+        body = {"prompt": [8], "prompt_from": {"id": name, "n_tokens": n_tokens}} | fields
+        return requests.completion(parse(json.dumps(body).encode()), N_VOCAB, kept.get)
+
+    asked = going_on(2, cache_marks=[1, 3])
+    assert (asked.prompt, asked.cache_marks) == (Ids.of((5, 6, 8)), (1, 3))
+    assert going_on(3, prompt=[]).prompt == kept["cmpl-1"]
+    for wrong in (0, 4, None, "2", True):
+        with pytest.raises(BadRequest) as caught:
+            going_on(wrong)
+        assert caught.value.param == "prompt_from.n_tokens"
+    for prompt in ("x", None):
+        with pytest.raises(BadRequest) as caught:
+            going_on(2, prompt=prompt)
+        assert caught.value.param == "prompt"
+    with pytest.raises(BadRequest, match="prompt_from"):
+        going_on(2, prompt_from=7)
+    with pytest.raises(UnknownPrompt):
+        going_on(2, "cmpl-2")
 
 
 @pytest.mark.parametrize("marks", [[-1], [4], [2, 1], [1, 1], ["1"], 1, [True]])
@@ -259,6 +284,10 @@ def test_chat_refuses(param: str, messages: object) -> None:
 def test_tokenize_and_detokenize() -> None:
     assert requests.tokenize(parse(b'{"content": "x"}')) == ("x", True)
     assert requests.tokenize(parse(b'{"content": "", "parse_special": false}')) == ("", False)
+    assert requests.tokenize(parse(b'{"contents": ["a", ""], "parse_special": false}')) == (("a", ""), False)
+    for several in (b'{"contents": "a"}', b'{"contents": [1]}', b'{"contents": ["\\ud800"]}'):
+        with pytest.raises(BadRequest, match="contents"):
+            requests.tokenize(parse(several))
     assert requests.detokenize(parse(b'{"tokens": [1, 2]}'), N_VOCAB) == (1, 2)
     for body in (b"{}", b'{"tokens": "x"}', b'{"tokens": [100]}'):
         with pytest.raises(BadRequest, match="tokens must"):

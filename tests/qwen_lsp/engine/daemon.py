@@ -44,7 +44,7 @@ class FakeDaemon:
                 await reply(send, 200, {"data": [{"id": "tiny"}]})
             case "/tokenize":
                 self.tokenized.append(body)
-                await reply(send, 200, {"tokens": tokens(body["content"], body["parse_special"])})
+                await reply(send, 200, {"tokens": [tokens(text, body["parse_special"]) for text in body["contents"]]})
             case "/v1/completions":
                 self.asked.append(body)
                 answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -74,13 +74,14 @@ async def say(send: Send, body: object) -> None:
     await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": True})
 
 
-def speaks(*texts: str) -> Answer:
-    """Streams the texts, then the counts."""
+def speaks(*texts: str, name: str = "") -> Answer:
+    """Streams the texts, then the counts. `name`: the answer's id, where it has one."""
+    named = {"id": name} if name else {}
 
     async def answer(receive: Receive, send: Send) -> None:
         await begin(send)
         for text in texts:
-            await say(send, {"choices": [{"text": text, "finish_reason": None}]})
+            await say(send, named | {"choices": [{"text": text, "finish_reason": None}]})
         await say(send, {"choices": [{"text": "", "finish_reason": "stop"}], "usage": COUNTS})
         await say(send, b"[DONE]")
         await send({"type": "http.response.body", "body": b""})

@@ -12,6 +12,7 @@ from qwen_lsp.engine import http
 from qwen_lsp.engine.client import EngineState, LocalEngine, Piece, Request, Usage
 from qwen_lsp.engine.grammars import EditBlocks, Grammar, JsonSchema, Lark
 from qwen_lsp.engine.launch import Progress
+from qwen_lsp.engine.sent import LEAST_TOKENS
 from qwen_lsp.errors import EngineBusy, EngineError, EngineLost, EngineMissing, EngineRefused, EngineSuperseded
 from qwen_lsp.prompt.segments import Control, Prompt, Text
 from qwen_lsp.settings import Settings
@@ -115,20 +116,47 @@ async def test_a_prediction_and_a_form_travel_along(
 
 async def test_users_text_is_never_parsed_for_control_tokens(engine: LocalEngine, daemon: FakeDaemon) -> None:
     await ask(engine)
-    assert {"content": "<|fim_middle|>é", "parse_special": False} in daemon.tokenized
-    assert [call["content"] for call in daemon.tokenized if call["parse_special"]] == [
-        "<|fim_prefix|>",
-        "<|fim_middle|>",
-        "<|endoftext|>",
-        "<|nobody knows|>",
+    assert [call["contents"] for call in daemon.tokenized if not call["parse_special"]] == [["<|fim_middle|>é", "x ="]]
+    assert [call["contents"] for call in daemon.tokenized if call["parse_special"]] == [
+        ["<|fim_prefix|>", "<|fim_middle|>"],
+        ["<|endoftext|>", "<|nobody knows|>"],
     ]
+
+
+async def test_a_long_prompt_goes_on_from_the_one_before_it(engine: LocalEngine, daemon: FakeDaemon) -> None:
+    def asks(*texts: str) -> Request:
+        return Request(Prompt((Control("<|fim_prefix|>"), *map(Text, texts)), marks=(2,)), 32, "typing")
+
+    async def sent(*texts: str) -> tuple[object, list[int], list[int]]:
+        async for _ in engine.generate(asks(*texts)):
+            pass
+        body = daemon.asked[-1]
+        return body.get("prompt_from"), body["prompt"], body["cache_marks"]
+
+    base = "a" * LEAST_TOKENS
+    daemon.answers = [speaks("1", name="cmpl-1"), speaks("2", name="cmpl-2"), speaks("3", name="cmpl-3")]
+    assert await sent(base, "x") == (None, [1, *tokens(base + "x", False)], [257])
+    assert await sent(base, "xy", "z") == ({"id": "cmpl-1", "n_tokens": 257}, tokens("xyz", False), [257])
+    assert await sent(base, "xy") == ({"id": "cmpl-2", "n_tokens": 259}, [], [257])
+    assert (await sent("b" + base, "x"))[0] is None, "another beginning"
+    assert len(daemon.tokenized) == 4, "the control token, and what is new in each"
+
+
+async def test_a_prompt_that_the_daemon_has_lost_is_sent_whole(engine: LocalEngine, daemon: FakeDaemon) -> None:
+    request = Request(Prompt((Text("a" * LEAST_TOKENS), Text("x"))), 32, "typing")
+    daemon.answers = [speaks("1", name="cmpl-1"), refuses(412, problem("not kept")), speaks("2")]
+    for _ in range(2):
+        said = [item.text async for item in engine.generate(request) if isinstance(item, Piece)]
+    assert said == ["2"] and engine.state.kind == "ready"
+    first, short, again = daemon.asked
+    assert short["prompt_from"]["id"] == "cmpl-1" and again == first
 
 
 async def test_segments_are_tokenized_once(engine: LocalEngine, daemon: FakeDaemon) -> None:
     await ask(engine)
     first = len(daemon.tokenized)
     await ask(engine)
-    assert len(daemon.tokenized) == first == 6
+    assert len(daemon.tokenized) == first == 3
 
 
 async def test_an_unknown_control_token_is_a_clear_refusal(engine: LocalEngine) -> None:
