@@ -8,18 +8,17 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sqlite3
-import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from qwen_lsp import settings as settings_file
+from qwen_lsp.disk import apply
 from qwen_lsp.engine import egress
 from qwen_lsp.engine.client import engine_for
-from qwen_lsp.errors import NotDone, QwenError, StaleDocument
+from qwen_lsp.errors import QwenError
 from qwen_lsp.features.fill import Nothing
 from qwen_lsp.features.refactor.indexed import indexed
 from qwen_lsp.features.refactor.report import diff, report
@@ -142,54 +141,6 @@ def _marked(place: Workspace, change: FileChange) -> FileChange:
         return change
     after = change.after if change.after is None else BOM + change.after
     return replace(change, before=BOM + (change.before or ""), after=after)
-
-
-def apply(place: Workspace, found: Refactored) -> None:
-    """Write it all: every text beside its place first, then each is put there. Raises before the first."""
-    written: list[tuple[Path, Path]] = []
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # all or nothing; it takes a moment
-    try:
-        for change in found.changes:
-            _check_unchanged(place, found, change)
-            if change.after is not None:
-                written.append(_beside(place, change))
-        for part, target in written:
-            part.replace(target)
-        for change in found.changes:
-            if change.before is not None and (change.after is None or change.old_path != change.path):
-                (place.root / change.old_path).unlink()
-    finally:
-        for part, _ in written:
-            part.unlink(missing_ok=True)
-        signal.signal(signal.SIGINT, before)
-
-
-def _check_unchanged(place: Workspace, found: Refactored, change: FileChange) -> None:
-    for path in {change.old_path, change.path}:
-        refusal = place.refusal(path)
-        if refusal is not None:
-            raise NotDone(f"{path}: {refusal}")
-    if (change.before is None or change.path != change.old_path) and place.exists(change.path):
-        raise StaleDocument(f"{change.path} was made meanwhile")
-    if change.before is not None:
-        source = place.source(change.old_path)
-        if isinstance(source, Refused) or source.text != change.before:
-            raise StaleDocument(f"{change.old_path} changed meanwhile")
-
-
-def _beside(place: Workspace, change: FileChange) -> tuple[Path, Path]:
-    """The new text in a file of its own, with the old one's mode and byte order mark."""
-    target, old = place.root / change.path, place.root / change.old_path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source = place.source(change.old_path) if change.before is not None else None
-    mark = BOM if source is not None and not isinstance(source, Refused) and source.has_bom else ""
-    part = target.with_name(f".{target.name}.qwen-{os.getpid()}")
-    mode = stat.S_IMODE(old.stat().st_mode) if change.before is not None else 0o666
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write((mark + (change.after or "")).encode())
-    if change.before is not None:
-        part.chmod(mode)
-    return part, target
 
 
 def _tell(line: str) -> None:

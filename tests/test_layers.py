@@ -30,6 +30,7 @@ LAYERS = {
         "demo",
         "shell",
         "lookup",
+        "disk",
         "rework",
         "cli",
         "__main__",

@@ -26,7 +26,7 @@ from qwen_lsp.lsp.indexing import Located
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.diff import rebased
 from qwen_lsp.text.document import Document
-from qwen_lsp.text.edits import EditSet, FileEdit
+from qwen_lsp.text.edits import EditSet, FileEdit, digest
 from qwen_lsp.verify.rounds import checking
 
 FEATURE = "refactor"
@@ -193,6 +193,11 @@ def _fitting(edits: EditSet, then: Mapping[str, Document], now: Mapping[str, Doc
         if moved is None:
             raise StaleDocument("a file changed at a place that the edit changes, too")
         found += moved
+    for uri in edits.deletes:
+        if uri in now and digest(now[uri].text) != (digest(then[uri].text) if uri in then else edits.digests[uri]):
+            raise StaleDocument("a file that the edit deletes was changed meanwhile")
+        if uri in then and uri not in now:
+            raise StaleDocument("a file that the edit deletes was closed meanwhile")
     return replace(edits, edits=tuple(found))
 
 
@@ -209,7 +214,7 @@ def _closed(made: Made, edits: EditSet) -> dict[str, Document]:
         # A byte order mark is no part of the text, and a character of its first line to an editor without one.
         found[uri] = Document(uri, source.language_id, 0, source.text)
     for change in made.done.changes:
-        if change.before is None and made.place.exists(change.path):
+        if (change.before is None or change.path != change.old_path) and made.place.exists(change.path):
             raise StaleDocument(f"{change.path} was made meanwhile")
     return found
 

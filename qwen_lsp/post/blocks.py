@@ -1,8 +1,8 @@
 """The model's edit blocks -> new texts of files, or for each block that does not fit the reason, with what to do.
 
 A block names a file, lines that stand there once, and the lines that take their place; without lines to search for it
-makes a new file. Under the engine's grammar a block always fits; other servers' answers are read leniently: code
-fences, stray words, spaces at line ends, another indentation. What is not clear is never guessed. Pure; knows no disk.
+makes a new file. Under the engine's grammar a block always fits; of other servers' answers spaces at line ends, another
+indentation and fences are forgiven. What is not clear is never guessed. Pure; knows no disk.
 """
 
 import re
@@ -10,40 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher, get_close_matches
 
+from qwen_lsp.post.answers import Block, Failure, Lines, fenced
 from qwen_lsp.text.diff import split
 from qwen_lsp.text.lines import line_end
 from qwen_lsp.text.secrets import masked, restored
 
-SEARCH, DIVIDE, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
-MAX_ANSWER_CHARS = 2_000_000
-MAX_BLOCKS = 200
 SHOWN_LINES = 12  # of a file, around what a failed block may have meant
 SCANNED_LINES = 20_000  # of a file, for that
-
-_SEARCH = re.compile(r"<{5,9} ?(SEARCH|ORIGINAL|OLD|HEAD)?\W*", re.IGNORECASE)
-_DIVIDE = re.compile(r"={5,9}[ \t]*")
-_REPLACE = re.compile(r">{5,9} ?(REPLACE|UPDATED|NEW|END)?\W*", re.IGNORECASE)
-_FENCE = re.compile(r"[ \t]*(```|~~~)[\w+.#-]*[ \t]*")
-_LEAD = re.compile(r"(?i)(file|path|filename)\s*[:=]\s*")
 _ENDS = "\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Lines without their ends."""
-
-    path: str
-    search: tuple[str, ...] = field(repr=False)
-    replace: tuple[str, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A block that does not fit, in words for the model; they may quote the file."""
-
-    path: str
-    reason: str
-    hint: str = field(default="", repr=False)
+_HAS_FENCES = re.compile(r"(?i).*\.(md|mdx|markdown|[rq]md)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,72 +38,6 @@ class Applied:
     n_blocks: int
 
 
-def parse(answer: str, only: str = "") -> tuple[tuple[Block, ...], tuple[Failure, ...]]:
-    """The blocks of an answer. `only`: the file that is meant where none is named."""
-    if len(answer) > MAX_ANSWER_CHARS:
-        return (), (Failure(only, f"the answer is longer than {MAX_ANSWER_CHARS:,} characters"),)
-    found: list[Block] = []
-    failures: list[Failure] = []
-    lines = [line.rstrip(_ENDS) for line in split(answer)]
-    path, at = only, 0
-    while at < len(lines):
-        if not _SEARCH.fullmatch(lines[at]):
-            at += 1
-            continue
-        path = _named_above(lines[:at]) or path
-        block, at = _block(path, lines, at + 1)
-        if isinstance(block, Failure):
-            failures.append(block)
-        elif len(found) == MAX_BLOCKS:
-            return tuple(found), (*failures, Failure(path, f"there are more than {MAX_BLOCKS} blocks"))
-        else:
-            found.append(block)
-    if not found and not failures:
-        failures.append(Failure(only, "the answer has no edit block"))
-    return tuple(found), tuple(failures)
-
-
-def _named_above(lines: Sequence[str]) -> str:
-    """The path on the last line before a block, unless that is another block's end."""
-    for line in reversed(lines[-4:]):
-        if not line.strip() or _FENCE.fullmatch(line):
-            continue
-        if _REPLACE.fullmatch(line):
-            return ""
-        name = _LEAD.sub("", line.strip().lstrip("#*-> ").strip()).strip("`*\"' ").rstrip(":").strip("`*\"' ")
-        return name if (name and " " not in name) or "/" in name else ""
-    return ""
-
-
-def _block(path: str, lines: Sequence[str], at: int) -> tuple[Block | Failure, int]:
-    """What begins behind a SEARCH marker, and where to read on."""
-    divide = end = None
-    for number in range(at, len(lines)):
-        line = lines[number]
-        if divide is None and _DIVIDE.fullmatch(line):
-            divide = number
-        elif _REPLACE.fullmatch(line):
-            end = number
-            break
-        elif _SEARCH.fullmatch(line) and "SEARCH" in line.upper():
-            reason = "has no end" if divide is not None else f"has no line {DIVIDE}"
-            return Failure(path, f"a block {reason}"), number
-    if end is None:
-        return Failure(path, "the answer is cut off within a block"), len(lines)
-    if divide is None:
-        return Failure(path, f"a block has no line {DIVIDE}"), end + 1
-    if not path:
-        return Failure(path, "a block does not say which file it is for"), end + 1
-    return Block(path, _bare(lines[at:divide]), _bare(lines[divide + 1 : end])), end + 1
-
-
-def _bare(lines: Sequence[str]) -> tuple[str, ...]:
-    """Without a code fence around all of it."""
-    if len(lines) >= 2 and _FENCE.fullmatch(lines[0]) and lines[-1].strip() in ("```", "~~~"):
-        return tuple(lines[1:-1])
-    return tuple(lines)
-
-
 def applied(blocks: Sequence[Block], targets: Mapping[str, Target], creates: Sequence[str] = ()) -> Applied:
     """Each block in the text that `targets` has, all of them apart. `creates`: files that may be made."""
     failures: list[Failure] = []
@@ -140,7 +49,8 @@ def applied(blocks: Sequence[Block], targets: Mapping[str, Target], creates: Seq
         if path is None:
             failures.append(Failure(block.path, f"{_shown(block.path)} is not among the files that may change"))
         elif path not in targets:
-            made[path] = made.get(path, "") + "".join(line + "\n" for line in block.replace)
+            new = block.replace if _HAS_FENCES.fullmatch(path) else fenced(block.replace) or block.replace
+            made[path] = made.get(path, "") + "".join(line + "\n" for line in new)
             n_fitting += 1
         else:
             placed = _place(block, path, targets[path])
@@ -169,7 +79,8 @@ class _Placed:
     new: tuple[str, ...]
 
     def meets(self, other: "_Placed") -> bool:
-        return self.first < other.last and other.first < self.last
+        same = (self.first, self.last) == (other.first, other.last)  # of an empty file both are no line at all
+        return same or (self.first < other.last and other.first < self.last)
 
 
 def _meant(path: str, names: Sequence[str]) -> str | None:
@@ -185,15 +96,15 @@ def _place(block: Block, path: str, target: Target) -> _Placed | Failure:
     raw = split(target.text)
     lines = [line.rstrip(_ENDS) for line in split(masked(target.text))]  # as the model has seen them
     is_empty = not any(line.strip() for line in lines)
-    if not block.search and not is_empty:
+    if not any(search for search, _ in block.readings) and not is_empty:
         return Failure(path, "a block has no line to search for, and the file is not empty")
     if is_empty and not any(line.strip() for line in block.search):
         return _Placed(0, len(raw), _with_ends(block.replace, (), (), line_end(target.text)))
-    for search, replace, rows in _readings(block, lines):
+    for searched, replace, search, rows in _readings(block, lines):
         places = [at for at in _places(search, rows) if _seen(at, at + len(search), target.shown)]
         if len(places) == 1:
             first, last = places[0], places[0] + len(search)
-            written = _indented(replace, lines[first:last], block.search)
+            written = _indented(replace, lines[first:last], searched)
             new = _with_ends(written, lines[first:last], raw[first:last], line_end(target.text))
             return _Placed(first, last, new)
         if places:
@@ -203,14 +114,21 @@ def _place(block: Block, path: str, target: Target) -> _Placed | Failure:
     return Failure(path, "the lines of a SEARCH do not stand in the file", _nearest(block.search, lines, target))
 
 
-type _Reading = tuple[tuple[str, ...], tuple[str, ...], Sequence[str]]
+type _Reading = tuple[Lines, Lines, Lines, Sequence[str]]  # what is searched, its replacement; how both are compared
 
 
 def _readings(block: Block, lines: Sequence[str]) -> Iterator[_Reading]:
-    """Exactly; but for spaces at line ends; but for the indentation."""
-    yield block.search, block.replace, lines
-    yield tuple(line.rstrip() for line in block.search), block.replace, [line.rstrip() for line in lines]
-    yield tuple(line.strip() for line in block.search), block.replace, [line.strip() for line in lines]
+    """Exactly; but for spaces at line ends; but for the indentation. Then without fences around both parts.
+
+    Of a block that can be divided at several lines the longest SEARCH that stands there counts: more of it is known.
+    """
+    bare = [(fenced(search), fenced(replace)) for search, replace in block.readings]
+    unfenced = [(search, replace) for search, replace in bare if search and replace is not None]
+    for search, replace in (*block.readings, *unfenced):
+        if search:
+            yield search, replace, search, lines
+            yield search, replace, tuple(line.rstrip() for line in search), [line.rstrip() for line in lines]
+            yield search, replace, tuple(line.strip() for line in search), [line.strip() for line in lines]
 
 
 def _places(search: Sequence[str], lines: Sequence[str]) -> list[int]:

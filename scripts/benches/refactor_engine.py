@@ -21,7 +21,8 @@ from qwen_lsp.eval.tasks import Task
 from qwen_lsp.features.refactor import wording
 from qwen_lsp.features.refactor.workspace import Refused, Workspace
 from qwen_lsp.features.refactor.write import Job, request_for
-from qwen_lsp.post.blocks import Target, applied, parse
+from qwen_lsp.post.answers import parse
+from qwen_lsp.post.blocks import Target, applied
 from qwen_lsp.prompt.segments import Control
 from scripts.benches.inference_servers import EMBEDDED, ROOT
 from scripts.benches.refactor_scripted import blocks

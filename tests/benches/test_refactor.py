@@ -9,7 +9,8 @@ import pytest
 
 from qwen_lsp.eval.across import across
 from qwen_lsp.features.refactor.indexed import indexed
-from qwen_lsp.post.blocks import Target, applied, parse
+from qwen_lsp.post.answers import parse
+from qwen_lsp.post.blocks import Target, applied
 from qwen_lsp.verify.trust import trust
 from scripts.benches.refactor import columns
 from scripts.benches.refactor_hostile import ATTACKS, attacked

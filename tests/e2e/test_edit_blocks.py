@@ -18,7 +18,8 @@ from qwen_lsp.engine.client import LocalEngine
 from qwen_lsp.features.refactor import wording
 from qwen_lsp.features.refactor.ask import ask
 from qwen_lsp.features.refactor.write import Job, request_for
-from qwen_lsp.post.blocks import Target, applied, parse
+from qwen_lsp.post.answers import parse
+from qwen_lsp.post.blocks import Target, applied
 from qwen_lsp.settings import Settings
 from tests.e2e.daemons import Daemons
 from tests.inference.walks import BYTES, MODELS, walk
@@ -59,7 +60,7 @@ async def engine(daemons: Daemons) -> AsyncIterator[LocalEngine]:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    lines=st.lists(st.sampled_from(["", "a", "  b", "\tc", "=======", "x = 'é🙂'"]), min_size=1, max_size=10),
+    lines=st.lists(st.sampled_from(["", "a", "  b", "\tc", "=====", "=======", "x = 'é🙂'"]), min_size=1, max_size=10),
     end=st.sampled_from(["\n", "\r\n"]),
     seed=st.integers(0, 99),
 )

@@ -13,7 +13,7 @@ from itertools import accumulate
 from qwen_lsp.context.pack import estimate
 from qwen_lsp.index.languages import language_named
 from qwen_lsp.index.symbols import Definition, FileSymbols, extract
-from qwen_lsp.post.blocks import DIVIDE
+from qwen_lsp.post.answers import DIVIDE
 from qwen_lsp.text.diff import split
 from qwen_lsp.text.secrets import masked
 

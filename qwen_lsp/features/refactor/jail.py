@@ -5,6 +5,7 @@ git looks at it is out of reach, and so is what could mean another file on some 
 """
 
 import re
+import unicodedata
 
 from qwen_lsp.index.rules import file_rule, folder_rule
 
@@ -27,6 +28,8 @@ CONFIG_FILES = re.compile(
 )
 _SETTINGS = "settings of an editor, git, an agent or a server; they are yours to change"
 _SHORT = re.compile(r".*~\d+(\..*)?")  # GIT~1: how Windows also calls .git
+_LOOKS_LATIN = r"\u0400-\u052f\u039f\u03bf"  # Cyrillic, and the Greek o
+_MIXED = re.compile(rf"[A-Za-z][{_LOOKS_LATIN}]|[{_LOOKS_LATIN}][A-Za-z]")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
@@ -39,23 +42,39 @@ def refusal(path: str) -> str | None:
     parts = path.split("/")
     if path.startswith(("/", "~")) or any(part in ("", ".", "..") for part in parts):
         return "the path leads out of the workspace, or is not spelled plainly"
-    for part in parts:
-        name = part.lower()
+    plain = [_plain(part) for part in parts]
+    for part, name in zip(parts, plain, strict=True):
         if part != part.strip(" ") or part.endswith(".") or _SHORT.fullmatch(name) or _DEVICES.fullmatch(name):
             return "the path means another file on some systems"
-    for part in parts[:-1]:
-        rule = folder_rule(part)
+    for part, name in zip(parts[:-1], plain[:-1], strict=True):
+        rule = folder_rule(name)
         if rule is not None:
             return rule[1]
-        if part.lower() in CONFIG_FOLDERS:
+        if name in CONFIG_FOLDERS:
             return f"{part}: {_SETTINGS}"
-    return _file_refusal(parts[-1])
+    return _file_refusal(parts[-1], plain[-1])
 
 
-def _file_refusal(name: str) -> str | None:
-    rule = file_rule(name)
+def _file_refusal(part: str, name: str) -> str | None:
+    rule = file_rule(part) or file_rule(name)
     if rule is not None:
         return rule[1]
-    if name.lower() in CONFIG_FOLDERS or CONFIG_FILES.fullmatch(name.lower()):
-        return f"{name}: {_SETTINGS}"
+    if name in CONFIG_FOLDERS or CONFIG_FILES.fullmatch(name):
+        return f"{part}: {_SETTINGS}"
     return None
+
+
+def refusal_of_new(path: str) -> str | None:
+    """Why no file of this name may be made, beside what `refusal` says: it would pass for another one."""
+    return "letters of two alphabets that look alike are in one word" if _MIXED.search(path) else None
+
+
+def same_name(name: str) -> str:
+    """Equal for names that are one file where systems do not tell case and composed letters apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _plain(name: str) -> str:
+    """In lower case and without marks, wide forms and old letters, which some system or other takes for the plain."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return "".join(char for char in letters if not unicodedata.combining(char)).replace("\u0131", "i")

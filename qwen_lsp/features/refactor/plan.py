@@ -15,6 +15,7 @@ from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.engine.grammars import JsonSchema
 from qwen_lsp.features.refactor import tools
 from qwen_lsp.features.refactor.ask import ask, plus
+from qwen_lsp.features.refactor.jail import refusal_of_new, same_name
 from qwen_lsp.features.refactor.values import NO_USAGE, Asked, Plan
 from qwen_lsp.features.refactor.workspace import Refused, Workspace
 from qwen_lsp.index.languages import language_named
@@ -147,7 +148,7 @@ def read(answer: str, paths: Iterable[str]) -> Plan:
         if isinstance(row, Mapping) and row.get("from") in known and isinstance(row.get("to"), str)
     }
     creates = tuple(path for path in _rows(value.get("creates")) if isinstance(path, str) and path not in known)
-    deletes = tuple(path for path in _rows(value.get("deletes")) if path in known and path not in changes)
+    deletes = tuple(path for path in _rows(value.get("deletes")) if path in known and path not in (*changes, *renames))
     leaves = value.get("leaves")
     return Plan(changes, creates, renames, deletes, leaves if isinstance(leaves, str) else "")
 
@@ -158,15 +159,17 @@ def _rows(value: object) -> list[Any]:
 
 def _admitted(plan: Plan, asked: Asked, workspace: Workspace) -> Plan:
     """The plan without files that may not be touched, or that are not what it takes them for."""
+    made = Counter(map(same_name, (*plan.creates, *plan.renames.values())))
     reasons: dict[str, str] = {}
-    made = Counter((*plan.creates, *plan.renames.values()))
     for path in plan.paths:
         reason = workspace.refusal(path)
         if reason is None and asked.scope is not None and path not in asked.scope:
             reason = "it is not among the files that may change"
-        if reason is None and path in (*plan.creates, *plan.renames.values()) and workspace.exists(path):
-            reason = "there is a file of that name"
-        if reason is None and made[path] > 1:
+        if reason is None and path in (*plan.creates, *plan.renames.values()):
+            reason = _taken(path, plan, workspace) or refusal_of_new(path)
+        elif reason is None:
+            reason = workspace.locked(path)
+        if reason is None and made[same_name(path)] > 1:
             reason = "more than one file would get that name"
         if reason is not None:
             reasons[path] = reason
@@ -178,3 +181,13 @@ def _admitted(plan: Plan, asked: Asked, workspace: Workspace) -> Plan:
         tuple(path for path in plan.deletes if path not in reasons),
         "; ".join(filter(None, (plan.leaves, refused))),
     )
+
+
+def _taken(path: str, plan: Plan, workspace: Workspace) -> str | None:
+    """What is in the way of a new name. A file may change the case of its own."""
+    if workspace.exists(path):
+        return "there is a file of that name"
+    twin = workspace.twin(path)
+    if twin and plan.renames.get(twin) != path:
+        return f"some systems take it for {twin}, which is there"
+    return None

@@ -22,6 +22,7 @@ MAX_JUDGED_NAMES = 40
 
 # Kinds that others use by name. Fields and variables come and go with the code around them.
 _USED = {"function", "method", "class", "interface", "enum", "constant", "type", "macro", "module"}
+_HALF = re.compile("[\ud800-\udfff]")
 _REMOVES = re.compile(r"\b(remov|delet|drop|eliminat|get rid|strip)", re.IGNORECASE)
 _SHRINKS = re.compile(r"\b(remov|delet|drop|eliminat|get rid|strip|simplif|mov|split|extract|inline)", re.IGNORECASE)
 
@@ -57,6 +58,8 @@ def _sizes(asked: Asked, changes: Sequence[FileChange]) -> Iterator[Violation]:
         rule = bytes_rule(after.encode("utf-8", "replace")) if after is not None else None
         if rule is not None:
             yield Violation("size", change.path, f"{change.path} would be {rule[0]}: {rule[1]}")
+        if _HALF.search(after or "") and not _HALF.search(before or ""):
+            yield Violation("block", change.path, f"{change.path} would hold half of a character, which no file can")
         if before is None or after is None or len(before) < LEAST_CHARS_FOR_SHARE:
             continue
         if len(after) < len(before) * (1 - MAX_LOST_SHARE) and not _SHRINKS.search(asked.instruction):

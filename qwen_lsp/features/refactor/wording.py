@@ -9,7 +9,7 @@ from difflib import unified_diff
 
 from qwen_lsp.context.rank import shown_text
 from qwen_lsp.features.refactor.values import Plan
-from qwen_lsp.post.blocks import Failure
+from qwen_lsp.post.answers import Failure
 from qwen_lsp.prompt.layouts.chat import turn
 from qwen_lsp.prompt.segments import Turn
 from qwen_lsp.text.diff import split

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from qwen_lsp.context.retrieve import below
-from qwen_lsp.features.refactor.jail import refusal
+from qwen_lsp.features.refactor.jail import refusal, same_name
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.rules import Skipped, bytes_rule
 from qwen_lsp.index.scan import Folder, opened, read, walk, why
@@ -108,6 +108,24 @@ class Workspace:
         """Whether something is there by that name."""
         return path in self.documents or os.path.lexists(self.root / path)
 
+    def locked(self, path: str) -> str | None:
+        """Why a file that is there may be read and not changed. Who may write all asks for what the user has set."""
+        try:
+            mode = (self.root / path).lstat().st_mode
+        except OSError:
+            return None
+        return None if mode & 0o222 else "it is read-only"
+
+    def twin(self, path: str) -> str:
+        """What is there already and is the same name to systems that do not tell them apart; empty: nothing."""
+        at = ""
+        for part in path.split("/"):
+            names = _names(self.root / at)
+            if part not in names:
+                return next((at + name for name in sorted(names) if same_name(name) == same_name(part)), "")
+            at += f"{part}/"
+        return ""
+
     def path_of(self, document: Document) -> str:
         """Where an open document lies; empty outside of the root."""
         return next((path for path, each in self.documents.items() if each.uri == document.uri), "")
@@ -146,6 +164,13 @@ def workspace(root: Path, documents: Mapping[str, Document], index: OpenIndex = 
         if path is not None:
             found[path] = document
     return Workspace(root, found, index, opened(root))
+
+
+def _names(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208 - names are all that is wanted
+    except OSError:
+        return frozenset()
 
 
 def _language(path: str, text: str) -> str:

@@ -11,7 +11,8 @@ from qwen_lsp.features.refactor import wording
 from qwen_lsp.features.refactor.ask import ask, plus
 from qwen_lsp.features.refactor.excerpt import excerpt
 from qwen_lsp.features.refactor.values import NO_USAGE
-from qwen_lsp.post.blocks import DIVIDE, REPLACE, SEARCH, Failure, Target, applied, parse
+from qwen_lsp.post.answers import DIVIDE, REPLACE, SEARCH, Failure, parse
+from qwen_lsp.post.blocks import Target, applied
 from qwen_lsp.prompt.layouts.chat import chat
 from qwen_lsp.text.secrets import masked
 

@@ -212,6 +212,45 @@ async def test_a_file_that_changed_on_the_disk_is_refused(root: Path) -> None:
         await window.refactor()
 
 
+@pytest.mark.parametrize(
+    ("lists", "meanwhile", "reason"),
+    [
+        ({"deletes": ["cart.py"]}, "type", "deletes was changed meanwhile"),
+        ({"deletes": ["cart.py"]}, "close", "deletes was closed meanwhile"),
+        ({"deletes": ["shop.py"]}, "open", "deletes was changed meanwhile"),
+        ({"deletes": ["shop.py"]}, "save", r"shop\.py changed on the disk"),
+        ({"renames": [{"from": "shop.py", "to": "store.py"}]}, "make", r"store\.py was made meanwhile"),
+    ],
+)
+async def test_what_is_deleted_or_renamed_must_be_as_it_was(
+    root: Path, lists: dict[str, Any], meanwhile: str, reason: str
+) -> None:
+    """Nobody's typing goes with a file, and no file goes under another."""
+    window = Window(root, lambda method, params: {"applied": True})
+    await window.begin("vscode_1.139.1")
+    empty = {"changes": [], "creates": [], "renames": [], "deletes": [], "leaves": ""}
+    changed = {"changes": [{"path": "cart.py", "symbols": []}]} if "cart.py" not in str(lists) else {}
+    window.engine.answers[0] = (["Write the plan"], json.dumps(empty | changed | lists))
+    closed = {"textDocument": {"uri": window.cart}}
+    does: dict[str, Callable[[], object]] = {
+        "type": lambda: window.change(window.cart, CART + "# more\n", 2),
+        "close": lambda: window.wire.notify("textDocument/didClose", closed),
+        "open": lambda: window.open(window.shop, SHOP + "# more\n"),
+        "save": lambda: (root / "shop.py").write_text(SHOP + "# more\n"),
+        "make": lambda: (root / "store.py").write_text("MINE = 1\n"),
+    }
+
+    def last() -> None:
+        if ("blocks for cart.py" if changed else "Write the plan") in window.engine.heard[-1]:
+            window.engine.hook = lambda: None
+            asyncio.get_running_loop().call_soon(does[meanwhile])
+
+    window.engine.hook = last
+    with pytest.raises(AssertionError, match=reason):
+        await window.refactor("remove or rename it")
+    assert window.said("workspace/applyEdit") == []
+
+
 async def test_the_cancel_button_ends_it_and_leaves_nothing(root: Path) -> None:
     def press() -> None:
         tokens = [params["token"] for params in window.said("$/progress")]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_lsp.post.blocks import Applied, Target, applied, parse
+from qwen_lsp.post.answers import parse
+from qwen_lsp.post.blocks import Applied, Target, applied
 from qwen_lsp.text.secrets import masked
 
 CART = "class Cart:\n    def total(self):\n        return 0\n\n    def empty(self):\n        return True\n"
@@ -120,6 +121,38 @@ def test_a_block_that_does_not_fit_has_a_reason(answer: str, reason: str) -> Non
 def test_the_nearest_lines_are_told() -> None:
     wrong = "    def totals(self):\n        return None\n"
     check_fails(block(wrong, ""), "do not stand", hint="    def total(self):\n        return 0\n")
+
+
+CONFLICT = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n"
+FENCED = "```sh\nmake\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "search", "replace"),
+    [
+        ("Usage\n=====\nold\n", "Usage\n=====\nold\n", "Usage\n=====\nnew\n"),
+        ("Install\n=======\nold\n", "Install\n=======\nold\n", "Install\n=======\nnew\n"),
+        ("=======\nInstall\n=======\n", "=======\nInstall\n=======\n", "=======\nUse\n=======\n"),
+        ("Install\nold\n", "Install\n", "Install\n=======\n"),
+        (CONFLICT, CONFLICT, "x = 3\n"),
+        (FENCED, FENCED, "make\n"),
+        ("make\n", "make\n", FENCED),
+        (FENCED, FENCED, FENCED.replace("make", "make all")),
+    ],
+)
+def test_lines_of_a_file_that_look_like_markers_are_lines(text: str, search: str, replace: str) -> None:
+    check(block(search, replace), f"a\n{text.replace(search, replace)}z\n", f"a\n{text}z\n")
+
+
+def test_a_new_file_keeps_its_fence_where_fences_mean_something() -> None:
+    for path, text in (("new.md", FENCED), ("new.sh", "make\n")):
+        blocks, _ = parse(block("", FENCED, path))
+        assert applied(blocks, {}, (path,)).texts == {path: text}
+
+
+def test_an_empty_file_is_filled_once() -> None:
+    found = applied_to(block("", "one\n") + block("", "two\n"), "")
+    assert "another block" in found.failures[0].reason and found.texts == {"cart.py": "one\n"}
 
 
 def test_lines_that_stand_twice_are_no_place() -> None:

@@ -7,12 +7,13 @@ import pytest
 
 from qwen_lsp.context.texts import reader
 from qwen_lsp.features.refactor.excerpt import excerpt
-from qwen_lsp.features.refactor.jail import refusal
+from qwen_lsp.features.refactor.jail import refusal, refusal_of_new
 from qwen_lsp.features.refactor.rules import violations
 from qwen_lsp.features.refactor.tools import Call, call_in, run
 from qwen_lsp.features.refactor.values import Asked, FileChange, Plan
 from qwen_lsp.features.refactor.workspace import Refused, workspace
-from qwen_lsp.post.blocks import Target, applied, parse
+from qwen_lsp.post.answers import parse
+from qwen_lsp.post.blocks import Target, applied
 from tests.qwen_lsp.context.conftest import Indexed, indexed
 from tests.qwen_lsp.features.refactor.saying import block
 from tests.qwen_lsp.index.trees import write
@@ -27,13 +28,22 @@ MAY_NOT = [
     ".vscode/tasks.json", ".idea/x.xml", ".husky/pre-commit", "Jenkinsfile",
     ".pre-commit-config.yaml", ".exrc", "x.code-workspace", ".gitattributes", "qwen-lsp.toml",
     ".qwenignore", ".envrc", ".env", "secrets.json", "id_rsa", ".ssh/config", "a/.aws/credentials",
-    "package-lock.json", "x" * 500, "a\u202eb.py",
+    "package-lock.json", "x" * 500, "a\u202eb.py", ".v\u017fcode/tasks.json", ".hus\u212ay/x", ".\uff47it/config",
+    ".g\u200cit/config", ".G\u0130T/config", ".g\u0131t/config", ".GitHub/workflows/ci.yml", ".e\uff4ev", "jenkinsFILE",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", MAY)
 def test_ordinary_files_may_be_touched(path: str) -> None:
     assert refusal(path) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "is_new"),
+    [("Größe.py", True), ("данные_api.py", True), ("\u0430pp.py", False), ("lib/t\u043ekens.py", False)],
+)
+def test_a_new_file_that_would_pass_for_another_is_not_made(path: str, is_new: bool) -> None:
+    assert refusal(path) is None and (refusal_of_new(path) is None) == is_new
 
 
 @pytest.mark.parametrize("path", MAY_NOT)
@@ -57,6 +67,7 @@ def test_scope_sizes_and_syntax() -> None:
     assert rules(code, "x = 1\n") == ["size"] and rules(code, "x = 1\n", "remove all functions") == []
     assert "size" in rules("x = 1\n", "x = 1\n" * 100_000)
     assert rules("x = 1\n", "x = 1\0\n")[0] == "size"
+    assert rules("x = 1\n", "x = '\ud83d'\n") == ["block"] and rules("x = '\ud83d'\n", "y = '\ud83d'\n") == []
 
 
 SHOP = {"shop/cart.py": "def load(): ...\n\n\ndef other(): ...\n", "app.py": "from shop.cart import load\n\nload()\n"}

@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qwen_lsp.features.fill import Nothing
+from qwen_lsp.features.refactor.plan import read
 from qwen_lsp.features.refactor.run import refactor
 from qwen_lsp.features.refactor.values import Asked, Plan, Refactored, Texts
 from qwen_lsp.features.refactor.workspace import Workspace, workspace
@@ -177,6 +179,39 @@ async def test_two_files_can_not_get_one_name(root: Path) -> None:
     assert isinstance(done, Refactored) and done.edits.renames == ()
     assert done.plan.leaves == "one.py: more than one file would get that name"
     assert told[1] == "reading 1 file"
+
+
+@pytest.mark.parametrize(
+    ("lists", "reason"),
+    [
+        ({"creates": ("Shop.py",)}, "Shop.py: some systems take it for shop.py, which is there"),
+        ({"creates": ("LIB/new.py",)}, "LIB/new.py: some systems take it for lib, which is there"),
+        ({"creates": ("one.py", "One.py")}, "one.py: more than one file would get that name"),
+        ({"creates": ("lib",)}, "lib: there is a file of that name"),
+        ({"creates": ("sh\u043ep.py",)}, "letters of two alphabets that look alike"),
+        ({"renames": {"cart.py": "shop.py"}}, "shop.py: there is a file of that name"),
+        ({"renames": {"cart.py": "shop.py", "shop.py": "cart.py"}}, "cart.py: there is a file of that name"),
+        ({"deletes": ("locked.py",)}, "locked.py: it is read-only"),
+        ({"renames": {"locked.py": "free.py"}}, "locked.py: it is read-only"),
+    ],
+)
+async def test_a_name_that_is_taken_or_locked_is_left_with_the_reason(
+    root: Path, lists: dict[str, Any], reason: str
+) -> None:
+    write(root, {"lib/old.py": "x = 1\n", "locked.py": "y = 1\n"})
+    (root / "locked.py").chmod(0o444)
+    found = await refactor(Asked("tidy", plan=Plan({}, **lists)), opened(root), Saying([]))
+    assert isinstance(found, Nothing) and reason in found.reason
+
+
+async def test_a_file_may_change_the_case_of_its_own_name(root: Path) -> None:
+    done = await refactor(Asked("tidy", plan=Plan({}, renames={"cart.py": "Cart.py"})), opened(root), Saying([]))
+    assert isinstance(done, Refactored) and [each.path for each in done.changes] == ["Cart.py"]
+
+
+async def test_a_file_that_is_renamed_is_not_deleted_as_well() -> None:
+    renames = [{"from": "a.py", "to": "b.py"}]
+    assert read(plan(renames=renames, deletes=["a.py"]), ["a.py"]) == Plan({}, renames={"a.py": "b.py"})
 
 
 async def test_the_comment_that_asked_goes_with_the_edit(root: Path) -> None:
