@@ -49,8 +49,9 @@ class Key:
 
     @property
     def overhead_ms(self) -> float:
-        """Everything but the engine."""
-        return self.total_ms - (float(self.usage["engine_ms"]) if self.usage else 0.0)
+        """Everything but the engine, and but the pause in which another key would have come first."""
+        usage = self.usage or {}
+        return self.total_ms - float(usage.get("engine_ms", 0.0)) - float(usage.get("paused_ms", 0.0))
 
 
 @dataclass(slots=True)

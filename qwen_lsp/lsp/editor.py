@@ -32,10 +32,11 @@ class Editor:
         self._server = server
         self.tracing = False  # the client wants `$/logTrace`
 
-    def trace(self, what: str, usage: Usage) -> None:
-        """One answered request, in counts and milliseconds."""
+    def trace(self, what: str, usage: Usage, paused_ms: float = 0.0) -> None:
+        """One answered request, in counts and milliseconds. `paused_ms`: waited for another key, on purpose."""
         if self.tracing:
-            self._server.log_trace(t.LogTraceParams(message=what, verbose=json.dumps(asdict(usage))))
+            verbose = json.dumps(asdict(usage) | {"paused_ms": round(paused_ms, 3)})
+            self._server.log_trace(t.LogTraceParams(message=what, verbose=verbose))
 
     def status(self, params: Mapping[str, Any]) -> None:
         """Our own notification; editors that do not know it ignore it."""

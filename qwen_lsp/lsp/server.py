@@ -1,12 +1,15 @@
 """make_server: joins protocol, session and handlers; serve: one editor on stdio. No feature is decided here."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from threading import Event
 from typing import Any, BinaryIO
 
 from lsprotocol import types as t
+from pygls.io_ import StdoutWriter, run_async
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
@@ -14,7 +17,7 @@ from qwen_lsp import __version__
 from qwen_lsp.engine.client import Engine, engine_for
 from qwen_lsp.features.actions import carry_out, offer
 from qwen_lsp.features.complete import complete
-from qwen_lsp.lsp import child
+from qwen_lsp.lsp import child, stdio
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.handlers import actions, commands, completion, configuration, files, inline, lifecycle, sync
 from qwen_lsp.lsp.protocol import Protocol
@@ -58,6 +61,24 @@ class Server(LanguageServer):
         self.session = Session(Editor(self), features, engine_factory, launch)
         for method, handler in HANDLERS.items():
             self.feature(method)(partial(handler, self.session))
+
+    def start_io(self, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> None:
+        """Serve until the editor says `exit` or is gone."""
+        if stdin is not None or stdout is not None or not stdio.is_watchable():
+            super().start_io(stdin, stdout)
+            return
+        self._stop_event = stopped = Event()
+        self.protocol.set_writer(StdoutWriter(sys.stdout.buffer))
+        try:
+            asyncio.run(self._read(stopped))
+        except (BrokenPipeError, KeyboardInterrupt, SystemExit):
+            pass  # the editor is gone, or ends us
+        finally:
+            self.shutdown()  # type: ignore[no-untyped-call]
+
+    async def _read(self, stopped: Event) -> None:
+        reader = await stdio.PipeReader.opened()
+        await run_async(stopped, reader, self.protocol, logging.getLogger("pygls"), self.report_server_error)
 
     def report_server_error(self, error: Exception, source: object) -> None:
         """pygls reports here what it could not read; the error's text may quote it."""

@@ -55,10 +55,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was found, and the cursor that it was made for."""
+    """What was found, and the cursor that it was made for. `paused_s`: before the model was asked."""
 
     cursor: Cursor
     found: Completion | Nothing
+    paused_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ async def suggest_at(session: Session, asked: Asked) -> Suggestion | Superseded 
         _nothing(session, asked, LEFT_BEHIND, shown=False)
         return Superseded()
     elif isinstance(made.found, Nothing):
-        _nothing(session, asked, made.found)
+        _nothing(session, asked, made.found, paused_s=made.paused_s)
     elif asked.automatic and session.suggestions.recent.is_rejected(made.cursor, made.found.text):
         _nothing(session, asked, UNWANTED)
     else:
@@ -140,7 +141,7 @@ async def _made(session: Session, asked: Asked, stage: _Stage) -> Made | StillMa
         least_s = session.settings.completion_debounce_ms / 1000
         stage.pause_s = pause_s(session.suggestions.pace, least_s) if asked.automatic else 0.0
         await asyncio.sleep(stage.pause_s)
-    stage.pause_s = None
+    paused_s, stage.pause_s = stage.pause_s or 0.0, None
     making.cancel((AHEAD, cursor.document.uri))
     work = making.begin(
         asked.key,
@@ -148,7 +149,7 @@ async def _made(session: Session, asked: Asked, stage: _Stage) -> Made | StillMa
         lambda work: complete(asked.snapshot, cursor, engine, ledger, _manner(asked, work)),
     )
     found = await work.wait(_left(session, asked))
-    return found if isinstance(found, StillMaking) else Made(cursor, found)
+    return found if isinstance(found, StillMaking) else Made(cursor, found, paused_s)
 
 
 def _wants_more(session: Session, asked: Asked, known: Completion) -> bool:
@@ -178,12 +179,12 @@ def _still(session: Session) -> str:
     return f"the model still thinks after {DEADLINE_S * 1000:.0f} ms; what it finds is kept"
 
 
-def _nothing(session: Session, asked: Asked, found: Nothing, *, shown: bool = True) -> None:
+def _nothing(session: Session, asked: Asked, found: Nothing, *, shown: bool = True, paused_s: float = 0.0) -> None:
     session.suggestions.answered(asked.began, known=False, empty=True)
     session.status.nothing(*asked.key, found.reason, found.usage, shown=shown)
     if found.usage is not None:
         what = f"{asked.feature} {asked.key[1]} version {asked.cursor.document.version}, nothing"
-        session.editor.trace(what, found.usage)
+        session.editor.trace(what, found.usage, paused_s * 1000)
 
 
 def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Suggestion | Superseded:
@@ -199,10 +200,11 @@ def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Sug
     session.suggestions.answered(asked.began, known=is_known, empty=False)
     offer = session.status.offered(asked.feature, uri, found.usage)
     what = f"{asked.feature} {uri} version {now.version}" + (", known" if is_known else "")
-    session.editor.trace(what, found.usage)
+    session.editor.trace(what, found.usage, made.paused_s * 1000)
     offset = made.cursor.offset + len(typed)
     session.suggestions.offered(offer, Cursor(now, offset), found.text[len(typed) :])
-    _look_ahead(session, asked, Cursor(now, offset), found.text[len(typed) :])
+    # Once this answer is out: what begins now would run before the loop comes to write it.
+    asyncio.get_running_loop().call_later(0, _look_ahead, session, asked, Cursor(now, offset), found.text[len(typed) :])
     others: list[tuple[str, str]] = []
     for text in (found.others or ()) if asked.n_others else ():
         if text.startswith(found.text[: len(typed)]):
