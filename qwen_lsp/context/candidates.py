@@ -5,16 +5,16 @@ the caller gives. Where the index does not know a file, less is found, never an 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import takewhile
-from typing import Literal, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from qwen_lsp.context.focus import Focus, words_of
-from qwen_lsp.context.modules import affinity, parts_of, resolved
-from qwen_lsp.index.rows import DEFINES, Outline
-from qwen_lsp.index.snapshot import RARE_FILES, Ranked
-from qwen_lsp.index.symbols import Definition
+from qwen_lsp.context.focus import Focus
+from qwen_lsp.context.memo import NOT_CODE, Memo, Read, Symbols
+from qwen_lsp.context.modules import parts_of, resolved
+from qwen_lsp.context.nearness import Near
+from qwen_lsp.index.snapshot import Ranked
+from qwen_lsp.index.symbols import Definition, Import
 
 Reason = Literal[
     "name",  # a word near the cursor is its name
@@ -26,13 +26,11 @@ Reason = Literal[
     "open",  # its file is open in the editor
 ]
 
-MOST_PATHS = 3  # files looked into for one name: of more of them, the nearest
 LOOKED_INTO = 0.1  # a word of less weight only speaks for its file: looking into files is what costs
 MOST_FEEDBACK = 60  # names; the rest stands in one chunk only
 ASKED_FOR = 0.3  # words of less weight do not say which code is similar
 SIMILAR_FILES = 6
 SIMILAR_CHUNKS = 8
-SIMILAR_CHARS = 4_000  # of a chunk: a class of a thousand lines says nothing about one of them
 RELEVANT_FILES = 12  # whose other definitions are looked at
 MOST_NEIGHBOURS = 100  # of one file, and those that the cursor's file names
 LEAST_FEEDBACK_CHARS = 4
@@ -41,19 +39,8 @@ OPEN_FILE, WHOLE_IMPORT, NAMED_IMPORT = 0.5, 1.0, 0.3  # what makes a file matte
 LEAST_DISCOUNT = 0.3  # of a name that many files define
 IMPORTED_TYPE = 0.7  # how much of its import's strength a type's members get
 _TYPES = {"class", "interface", "enum", "module", "type"}
-_NOT_CODE = {"section", "key", "rule", "extension", "paragraph"}
-_NOT_SIMILAR = _NOT_CODE - {"paragraph"}
 
 type Key = tuple[str, int]  # path, number of the definition in its outline
-type Chunk = tuple[int, frozenset[str]]  # number of a definition with a body, the words in it
-
-
-class Symbols(Protocol):
-    """What is asked of an index snapshot."""
-
-    def file(self, path: str) -> Outline | None: ...
-
-    def rare_terms(self, terms: Iterable[str], limit: int = 50) -> tuple[Ranked, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +53,7 @@ class Symbol:
     evidence: Mapping[Reason, float]
 
 
-@dataclass(slots=True)
-class Memo:
-    """What was asked of the index, for the next key: kept by the caller as long as other files stay as they are.
-
-    defining: name -> files; modules: (module, importing file) -> file; chunks: file -> the words of its symbols.
-    """
-
-    defining: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    modules: dict[tuple[str, str], str | None] = field(default_factory=dict)
-    outlines: dict[str, tuple[Definition, ...]] = field(default_factory=dict)
-    chunks: dict[str, tuple[Chunk, ...]] = field(default_factory=dict)
-
-
-def candidates(
-    focus: Focus, index: Symbols, read: Callable[[str], str | None], open_paths: Iterable[str], memo: Memo
-) -> list[Symbol]:
+def candidates(focus: Focus, index: Symbols, read: Read, open_paths: Iterable[str], memo: Memo) -> list[Symbol]:
     """All that anything speaks for, in no order that means something."""
     return _Search(focus, index, read, tuple(open_paths), memo).run()
 
@@ -93,20 +65,17 @@ class _Search:
         self,
         focus: Focus,
         index: Symbols,
-        read: Callable[[str], str | None],
+        read: Read,
         open_paths: tuple[str, ...],
         memo: Memo,
     ) -> None:
         self._focus, self._index, self._read, self._memo = focus, index, read, memo
         self._open = [path for path in open_paths if path != focus.path][:MOST_OPEN]
-        self._suffix, self._folder = _place(focus.path)
-        self._near: dict[str, float] = {}  # path -> how near it is, whatever name is looked for
         self._found: dict[Key, dict[Reason, float]] = {}
         self._definitions: dict[Key, Definition] = {}
         self._files: dict[str, float] = {}  # how much of what the cursor's file uses a file defines
-        self._imported: set[str] = set()
-        self._module_of: dict[str, tuple[str, ...]] = {}  # imported name -> the module's parts
         self._open_names: dict[str, list[str]] = {}  # what other open buffers define
+        self._near = self._kept_near()
 
     def run(self) -> list[Symbol]:
         self._open_files()
@@ -125,67 +94,72 @@ class _Search:
         """The index lists by name only what stands on the disk; and a buffer may have changed since the last key."""
         for path in self._open:
             self._files[path] = OPEN_FILE
-            self._memo.chunks.pop(path, None)
-            self._memo.outlines.pop(path, None)
+            self._memo.forget(path)
             for name in {definition.name for definition in self._outline(path)}:
                 self._open_names.setdefault(name, []).append(path)
 
     def _follow_imports(self) -> None:
         for each in self._focus.imports:
-            parts = parts_of(each.module)
-            for name in each.names:
-                self._module_of[name] = parts
-            key = (each.module, self._focus.path)
-            if key not in self._memo.modules:
-                self._memo.modules[key] = resolved(each.module, self._focus.path, self._is_known)
-            path = self._memo.modules[key]
+            path = self._file_of(each)
             if path is not None and path != self._focus.path:
-                self._imported.add(path)
                 self._files[path] = self._files.get(path, 0.0) + (NAMED_IMPORT if each.names else WHOLE_IMPORT)
+        for each in self._focus.imports:
             for name in each.names:
                 self._look_up(name, "import", 1.0)
 
-    def _is_known(self, path: str) -> bool:
-        return self._index.file(path) is not None
+    def _file_of(self, imported: Import) -> str | None:
+        key = (imported.module, self._focus.path)
+        if key not in self._memo.modules:
+            self._memo.modules[key] = resolved(imported.module, self._focus.path, self._index.known)
+        return self._memo.modules[key]
+
+    def _kept_near(self) -> Near:
+        """What is near the cursor's file; from the last key where nothing about that has changed."""
+        place = self._focus.path, self._focus.imports, tuple(self._open)
+        near = self._memo.near
+        if near is None or self._memo.place != place:
+            imported = (self._file_of(each) for each in self._focus.imports)
+            paths = frozenset(path for path in imported if path is not None)
+            module_of = {name: parts_of(each.module) for each in self._focus.imports for name in each.names}
+            near = self._memo.near = Near(self._focus.path, paths, module_of)
+            self._memo.place = place
+        return near
 
     def _look_up(self, name: str, reason: Reason, weight: float) -> None:
         """Put down what has this name; the nearest where it is many."""
         if name in self._focus.own:
             return
-        paths = self._defining(name)
-        if not paths:
+        n_files, nearest = self._nearest(name)
+        if not n_files:
             return
-        discount = max(1 / (1 + math.log(len(paths))), LEAST_DISCOUNT)
-        nearest = sorted(paths, key=lambda path: (-self._closeness(path, name), path))[:MOST_PATHS]
+        discount = max(1 / (1 + math.log(n_files)), LEAST_DISCOUNT)
         for place, path in enumerate(nearest):
             strength = weight * discount / (1 + 0.5 * place)
             if weight >= LOOKED_INTO:
-                for number, definition in enumerate(self._outline(path)):
-                    if definition.name == name and definition.kind not in _NOT_CODE:
-                        self._put(path, number, definition, reason, strength)
+                for number in self._memo.named(path, self._index).get(name, ()):
+                    self._put(path, number, self._outline(path)[number], reason, strength)
             if reason != "feedback":
                 self._files[path] = self._files.get(path, 0.0) + strength
 
+    def _nearest(self, name: str) -> tuple[int, tuple[str, ...]]:
+        """How many files define a name, and which of them are meant."""
+        near = self._near
+        found = near.nearest.get(name)
+        if found is None or name in self._open_names:
+            paths = self._defining(name)
+            found = len(paths), near.first(paths, name)
+            if name not in self._open_names:
+                near.nearest[name] = found
+        return found
+
     def _defining(self, name: str) -> tuple[str, ...]:
-        """The files that define a name, other than the cursor's; none where too many do."""
+        """The files that define a name, other than the cursor's, in the order of paths; none where too many do."""
         paths = self._memo.defining.get(name)
         if paths is None:
-            found = self._index.rare_terms([DEFINES + name], RARE_FILES)
-            paths = self._memo.defining[name] = tuple(ranked.path for ranked in found)
-        here = self._open_names.get(name, ())
-        return (*here, *(path for path in paths if path != self._focus.path and path not in self._open))
-
-    def _closeness(self, path: str, name: str) -> float:
-        """Of files that define the same name, which one is meant: 0 to about 5."""
-        near = self._near.get(path)
-        if near is None:
-            suffix, folder = _place(path)
-            pairs = zip(folder, self._folder, strict=False)
-            n_shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-            shared = n_shared / max(len(self._folder), len(folder), 1)
-            near = self._near[path] = shared + (suffix == self._suffix) + (path in self._imported)
-        module = self._module_of.get(name)
-        return near + 2 * affinity(path, module) if module else near
+            paths = self._memo.defining[name] = self._index.files_defining(name)
+        elsewhere = (path for path in paths if path != self._focus.path and path not in self._open)
+        here = self._open_names.get(name)
+        return tuple(elsewhere) if here is None else tuple(sorted((*here, *elsewhere)))
 
     def _similar_files(self) -> tuple[Ranked, ...]:
         """Files that share the rarest words near the cursor."""
@@ -213,7 +187,7 @@ class _Search:
             for number, definition in enumerate(self._outline(path)):
                 weight = self._focus.near.get(definition.name, 0.0)
                 left -= 1
-                if definition.kind in _NOT_CODE or (left < 0 and not weight):
+                if definition.kind in NOT_CODE or (left < 0 and not weight):
                     continue
                 self._put(path, number, definition, "file", strength)
                 if 0 < weight < LOOKED_INTO:
@@ -240,52 +214,20 @@ class _Search:
         """Symbols by how many of the cursor's words they share, rare ones first: the score is below 0."""
         for each in ranked:
             rarity = {term: 1.0 + 1.0 / (1 + place) for place, term in enumerate(each.terms)}
-            for number, words in self._chunks(each.path):
+            for number, words in self._memo.chunks(each.path, self._index, self._read):
                 score = sum(weight for term, weight in rarity.items() if term in words)
                 if score:
                     shared = math.fsum(self._focus.near[word] for word in words & self._focus.near.keys())
                     yield -score - shared / (1 + math.log(1 + len(words))), each.path, number, words
 
-    def _chunks(self, path: str) -> tuple[Chunk, ...]:
-        """The symbols of a file that are whole and not too long, and what words they have."""
-        found = self._memo.chunks.get(path)
-        if found is None:
-            text = self._read(path) or ""
-            found = self._memo.chunks[path] = tuple(
-                (number, frozenset(words_of(text[each.start : each.end])))
-                for number, each in enumerate(self._outline(path))
-                if each.body_start is not None
-                and each.end - each.start <= SIMILAR_CHARS
-                and each.kind not in _NOT_SIMILAR
-                and text.startswith(each.name, each.name_start)
-            )
-        return found
-
     def _outline(self, path: str) -> tuple[Definition, ...]:
-        found = self._memo.outlines.get(path)
-        if found is None:
-            outline = self._index.file(path)
-            found = self._memo.outlines[path] = _shown(outline) if outline is not None else ()
-        return found
+        return self._memo.outline(path, self._index)
 
     def _put(self, path: str, number: int, definition: Definition, reason: Reason, strength: float) -> None:
         """The strongest evidence of a kind counts."""
-        self._definitions[path, number] = definition
-        evidence = self._found.setdefault((path, number), {})
-        evidence[reason] = max(evidence.get(reason, 0.0), strength)
-
-
-def _shown(outline: Outline) -> tuple[Definition, ...]:
-    """What of a file may be shown by itself. A paragraph is named by its first line, and is its own body."""
-    if not outline.paragraphs:
-        return outline.definitions
-    return tuple(
-        Definition(each.first, "paragraph", "", each.start, each.start, each.end, each.start, each.first, None)
-        for each in outline.paragraphs
-    )
-
-
-def _place(path: str) -> tuple[str, list[str]]:
-    """The suffix and the folders of a path."""
-    *folders, name = path.split("/")
-    return name.rpartition(".")[2], folders
+        key = path, number
+        evidence = self._found.get(key)
+        if evidence is None:
+            self._definitions[key], self._found[key] = definition, {reason: strength}
+        elif strength > evidence.get(reason, 0.0):
+            evidence[reason] = strength

@@ -4,7 +4,7 @@ Names decide, then scopes and imports narrow: tree-sitter knows no types, so who
 and the answer says so instead of guessing. Parses every file in which the word stands: not for the event loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -38,6 +38,8 @@ class Symbols(Protocol):
     """What is asked of an index snapshot."""
 
     def file(self, path: str) -> Outline | None: ...
+
+    def known(self, paths: Sequence[str]) -> frozenset[str]: ...
 
     def definitions_of(self, name: str) -> tuple[Found, ...]: ...
 
@@ -142,7 +144,7 @@ class _Judge:
 
     def _is_from(self, module: str) -> bool:
         """Whether this module is, or lies around, a file that defines the symbol; by its name where it is not found."""
-        path = resolved(module, self._path, lambda path: self._index.file(path) is not None)
+        path = resolved(module, self._path, self._index.known)
         if path is not None and any(path == each.path for each in self._own):
             return True
         parts = parts_of(module)

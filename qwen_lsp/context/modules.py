@@ -1,11 +1,11 @@
-"""Which files an import may mean: guesses from its spelling, for all languages alike. Asks whether a path is known.
+"""Which files an import may mean: guesses from its spelling, for all languages alike. Asks which paths are known.
 
 Build systems and search paths are not read: a module is looked for from the importing file's folder upwards, so what
 lies outside of the repository, or is renamed by a configuration, is not found.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
 # What may stand behind a module's name, by the suffix of the file that imports it.
@@ -28,9 +28,11 @@ _HAS_SUFFIX = re.compile(r"[\w./+-]+\.(h|hh|hpp|hxx|inc|c|cc|cpp|rb|php)")
 MOST_FOLDERS = 6  # looked in from the importing file's upwards
 
 
-def resolved(module: str, path: str, known: Callable[[str], bool]) -> str | None:
-    """The file that `module` means when the file `path` imports it, if it is `known`."""
-    return next((guess for guess in _guesses(module, path) if known(guess)), None)
+def resolved(module: str, path: str, known: Callable[[Sequence[str]], Collection[str]]) -> str | None:
+    """The file that `module` means when the file `path` imports it. `known`: which of some paths there are."""
+    guesses = list(_guesses(module, path))
+    found = known(guesses)
+    return next((guess for guess in guesses if guess in found), None)
 
 
 def parts_of(module: str) -> tuple[str, ...]:

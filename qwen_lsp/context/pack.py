@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qwen_lsp.context.candidates import Symbol
-from qwen_lsp.context.rank import Candidate, Scored, shown_text
+from qwen_lsp.context.rank import Candidate, Scored, with_lf
 from qwen_lsp.index.symbols import Definition
 
 # Less than this of a file says nothing about it.
@@ -96,7 +96,7 @@ def pack_symbols(
     """The best symbols that fit, files in the order of their names, in each the order of its text.
 
     A symbol brings the signatures that it stands in. Bodies only where nothing of them is listed apart. Paragraphs have
-    no signature that would stand for them: what room the bodies leave is theirs.
+    no signature that would stand for them: what room the bodies leave is theirs. What `read` gives has no credentials.
     """
     left = n_tokens - int(n_tokens * BODY_SHARE)
     taken: dict[tuple[str, int], Item] = {}
@@ -161,7 +161,7 @@ def _whole(item: Item, text: str | None, left: int) -> Item | None:
         return None
     first = text.rfind("\n", 0, definition.start) + 1
     start = first if text[first : definition.start].isspace() else definition.start
-    body = shown_text(text[start : definition.end]) + "\n"
+    body = with_lf(text[start : definition.end]) + "\n"
     cost = estimate(body)
     return Item(item.symbol, item.score, body, cost, True) if cost - item.n_tokens <= left else None
 

@@ -45,7 +45,8 @@ def ordered(symbols: Iterable[Symbol]) -> tuple[Scored, ...]:
 
 
 def _score(symbol: Symbol) -> float:
-    total = sum(WEIGHTS[reason] * strength for reason, strength in sorted(symbol.evidence.items()))
+    evidence = symbol.evidence
+    total = sum([WEIGHTS[reason] * evidence[reason] for reason in sorted(evidence)])
     return total * KINDS.get(symbol.definition.kind, 1.0)
 
 
@@ -71,15 +72,16 @@ def rank(snapshot: Snapshot, uri: str) -> Iterator[Candidate]:
 
 def shown_text(text: str) -> str:
     """The text as a model reads it: without credentials, lines ended by LF. Of a whole document, `shown` is at hand."""
-    return _with_lf(masked(text))
+    return with_lf(masked(text))
 
 
 def shown_around(document: Document, start: int, end: int) -> tuple[str, str]:
     """The shown text before and after a range of the document: masked first and cut then."""
-    return _with_lf(document.masked[:start]), _with_lf(document.masked[end:])
+    return with_lf(document.masked[:start]), with_lf(document.masked[end:])
 
 
-def _with_lf(text: str) -> str:
+def with_lf(text: str) -> str:
+    """Lines ended as models know them."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

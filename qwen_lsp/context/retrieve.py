@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwen_lsp.context.candidates import Memo, Symbols, candidates
+from qwen_lsp.context.candidates import candidates
 from qwen_lsp.context.focus import focus
+from qwen_lsp.context.memo import Memo, Symbols
 from qwen_lsp.context.pack import ContextFile, Item, files_of, pack_symbols
 from qwen_lsp.context.rank import Scored, excluded, ordered, path_of
 from qwen_lsp.context.texts import reader
@@ -42,7 +43,7 @@ def ranking(snapshot: Snapshot, cursor: Cursor, workspace: Workspace) -> Ranking
     """Empty where the file may not be shown or lies outside of the root."""
     here, index = below(workspace.root, cursor.document.uri), workspace.index
     buffers = _buffers(snapshot, workspace.root)
-    read = reader(workspace.root, buffers)
+    read = reader(workspace.root, buffers, workspace.memo.texts)
     if here is None or excluded(cursor.document) is not None:
         return Ranking((), {}, read)
     found = candidates(focus(here, cursor, index.file(here)), index, read, buffers, workspace.memo)

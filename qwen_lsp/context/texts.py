@@ -12,11 +12,17 @@ from qwen_lsp.index.rules import file_rule
 from qwen_lsp.index.scan import read
 from qwen_lsp.text.secrets import masked
 
+KEPT_CHARS = 2_000_000  # the files that a place asks for are a dozen
 
-def reader(root: Path, buffers: Mapping[str, str]) -> Callable[[str], str | None]:
+
+type Masked = dict[str, tuple[str, str]]  # path -> a text as it was read last, and without credentials
+
+
+def reader(root: Path, buffers: Mapping[str, str], known: Masked | None = None) -> Callable[[str], str | None]:
     """A function from a path below `root` to its text, None where there is none to show. `buffers`: texts by path.
 
-    Without credentials, and otherwise as it is. What was read once is kept: make a new reader for each request.
+    Without credentials, and otherwise as it is. What was read once is kept: make a new reader for each request. With
+    `known`, kept by the caller, a text that is still the same need not be searched for credentials again.
     """
     top = os.path.realpath(root)
     place = os.fsencode(top) + b"/"
@@ -25,10 +31,20 @@ def reader(root: Path, buffers: Mapping[str, str]) -> Callable[[str], str | None
     def text_of(path: str) -> str | None:
         if path not in kept:
             text = buffers[path] if path in buffers else _text(top, place, path)
-            kept[path] = None if text is None else masked(text)
+            kept[path] = None if text is None else _masked(path, text, {} if known is None else known)
         return kept[path]
 
     return text_of
+
+
+def _masked(path: str, text: str, known: Masked) -> str:
+    before = known.pop(path, None)
+    if before is None or before[0] != text:
+        before = text, masked(text)
+    known[path] = before
+    while len(known) > 1 and sum(len(text) for text, _ in known.values()) > KEPT_CHARS:
+        del known[next(iter(known))]
+    return before[1]
 
 
 def _text(top: str, place: bytes, path: str) -> str | None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qwen_lsp.context.candidates import Memo
+from qwen_lsp.context.memo import Memo
 from qwen_lsp.context.pack import Item
 from qwen_lsp.context.retrieve import Workspace, below, packed, ranking
 from qwen_lsp.engine.client import Engine, Request, Usage

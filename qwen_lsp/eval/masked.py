@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwen_lsp.context.candidates import Symbols
+from qwen_lsp.context.memo import Symbols
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.symbols import Definition, references
 from qwen_lsp.text.lines import LineTable

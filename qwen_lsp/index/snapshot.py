@@ -4,13 +4,15 @@ A snapshot stays as it is while others write, and costs a read transaction: clos
 order. Nothing in here reads a file of the workspace; where the store is damaged, answers are empty.
 """
 
+import json
 import logging
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,10 +36,15 @@ MAX_HITS = 500  # files looked into for one name: what more of them define tells
 RARE_FILES = 300  # a term that more files have does not single any out
 RARE_TERMS = 12  # the rarest of a cursor's terms; more of them change the ranking little and cost as much each
 MAX_OUTLINES = 2_000  # kept decoded; some 10 KB each
+MAX_FREQUENCIES, MAX_TERMS = 20_000, 1_000  # whose answers are kept; a term has at most RARE_FILES paths
 
 _HITS = """
 SELECT f.path, f.content FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ?
 WHERE term MATCH ? LIMIT ?
+"""
+_KNOWN = """
+SELECT f.path FROM json_each(?) AS asked CROSS JOIN file f ON f.path = asked.value AND f.root = ?
+WHERE f.content IS NOT NULL
 """
 
 
@@ -75,6 +82,22 @@ class Live:
     words: Words
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one state of the store has answered: the next key asks much the same.
+
+    frequencies: in how many contents a term stands. paths: the files with a term.
+    """
+
+    state: object = None
+    frequencies: dict[str, int] = field(default_factory=dict)
+    paths: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.frequencies) < MAX_FREQUENCIES and len(self.paths) < MAX_TERMS
+
+
 class Index:
     """One root of a window: its rows in the store, and its open buffers. For one thread; its snapshots are for any."""
 
@@ -85,6 +108,7 @@ class Index:
         self._live: Mapping[str, Live] = {}
         self._idle: list[sqlite3.Connection] = []
         self._outlines: dict[int, Outline] = {}
+        self._answers = Answers()
 
     def show(self, path: str, symbols: FileSymbols) -> None:
         """From now on the buffer of this path stands for its file."""
@@ -102,7 +126,10 @@ class Index:
             self._outlines = {}  # another database's numbers
         db = self._idle.pop() if self._idle else self._store.reader()
         path = self._store.path
-        return IndexSnapshot(db, path, self._number, self._live, self._outlines, partial(self._release, path))
+        release = partial(self._release, path)
+        found = IndexSnapshot(db, path, self._number, self._live, self._outlines, self._answers, release)
+        self._answers = found.answers
+        return found
 
     def close(self) -> None:
         """Snapshots may outlive this; each then closes its own connection."""
@@ -120,7 +147,7 @@ class Index:
 class IndexSnapshot:
     """To be closed, or used in a `with`. One thread at a time."""
 
-    __slots__ = ("_db", "_live", "_outlines", "_path", "_release", "_root")
+    __slots__ = ("_db", "_live", "_outlines", "_path", "_release", "_root", "answers")
 
     def __init__(
         self,
@@ -129,12 +156,15 @@ class IndexSnapshot:
         root: int,
         live: Mapping[str, Live],
         outlines: dict[int, Outline],
+        answers: Answers,
         release: Callable[[sqlite3.Connection], None],
     ) -> None:
         self._db, self._path, self._root = db, path, root
         self._live, self._outlines, self._release = live, outlines, release
         self._db.execute("BEGIN")
         self._rows("SELECT count(*) FROM root")  # the first look fixes what is seen
+        state = self._db, self._rows("PRAGMA data_version")  # of this connection: others' numbers tell nothing
+        self.answers = answers if answers.state == state and answers.has_room else Answers(state)
 
     def __enter__(self) -> Self:
         return self
@@ -148,8 +178,7 @@ class IndexSnapshot:
 
     def stamp(self) -> object:
         """Equal to another snapshot's only if files that are not open are the same in both, and the same ones open."""
-        version = self._rows("PRAGMA data_version")  # of this connection: others' numbers tell nothing
-        return self._db, version, frozenset(self._live)
+        return self.answers.state, frozenset(self._live)
 
     @property
     def n_files(self) -> int:
@@ -164,6 +193,11 @@ class IndexSnapshot:
             return live.outline
         content = self._content(path)
         return None if content is None else self._outline(content)
+
+    def known(self, paths: Sequence[str]) -> frozenset[str]:
+        """Those of the paths that count."""
+        rows = self._rows(_KNOWN, json.dumps(paths), self._root)
+        return frozenset(chain((path for (path,) in rows), (path for path in paths if path in self._live)))
 
     def imports_of(self, path: str) -> tuple[Import, ...]:
         found = self.file(path)
@@ -194,6 +228,14 @@ class IndexSnapshot:
         found += [Mentions(path, live.words.get(name, 0)) for path, live in self._live.items()]
         return tuple(sorted((each for each in found if each.count), key=lambda each: (-each.count, each.path)))
 
+    def files_defining(self, name: str) -> tuple[str, ...]:
+        """The files on the disk that define a name, in the order of paths; none where they are too many to tell which
+        one is meant, and none that is open."""
+        term = DEFINES + name
+        if not 0 < self._frequency(term) <= RARE_FILES:
+            return ()
+        return tuple(sorted(path for path, _ in self._hits(term)))
+
     def rare_terms(self, terms: Iterable[str], limit: int = 50) -> tuple[Ranked, ...]:
         """The files that share the rarest of these terms, the best first."""
         rare = sorted((n_files, term) for term in set(terms) if 0 < (n_files := self._frequency(term)) <= RARE_FILES)
@@ -202,8 +244,7 @@ class IndexSnapshot:
         for n_files, term in rare[:RARE_TERMS]:
             # Not of all files: the order of two files must not change when a third is added.
             weight = 1 + math.log(RARE_FILES / n_files)
-            paths = [path for path, _ in self._hits(term)]
-            for path in (*paths, *(path for path, live in self._live.items() if term in live.words)):
+            for path in self._with(term):
                 found.setdefault(path, []).append(term)
                 scores[path] = scores.get(path, 0.0) + weight
         best = sorted(scores, key=lambda path: (-scores[path], path))[:limit]
@@ -211,15 +252,26 @@ class IndexSnapshot:
 
     def _frequency(self, term: str) -> int:
         """In how many contents the term stands, other branches' included, counted up to one too many."""
-        sql = "SELECT count(*) FROM (SELECT rowid FROM term WHERE term MATCH ? LIMIT ?)"
-        rows = self._rows(sql, query(term), RARE_FILES + 1)
-        n_live = sum(term in live.words for live in self._live.values())
-        return (rows[0][0] if rows else 0) or n_live
+        found = self.answers.frequencies.get(term)
+        if found is None:
+            sql = "SELECT count(*) FROM (SELECT rowid FROM term WHERE term MATCH ? LIMIT ?)"
+            rows = self._rows(sql, query(term), RARE_FILES + 1)
+            found = self.answers.frequencies[term] = rows[0][0] if rows else 0
+        return found or sum(term in live.words for live in self._live.values())
 
     def _hits(self, term: str) -> list[tuple[str, int]]:
         """The files of this root with a term, without those that are open: path and content."""
         rows = self._rows(_HITS, self._root, query(term), MAX_HITS)
         return [(path, content) for path, content in rows if path not in self._live]
+
+    def _with(self, term: str) -> list[str]:
+        """The files of this root with a rare term, those that are open included."""
+        found = self.answers.paths.get(term)
+        if found is None:
+            rows = self._rows(_HITS, self._root, query(term), MAX_HITS)
+            found = self.answers.paths[term] = [path for path, _ in rows]
+        here = [path for path, live in self._live.items() if term in live.words]
+        return [*(path for path in found if path not in self._live), *here]
 
     def _content(self, path: str) -> int | None:
         rows = self._rows("SELECT content FROM file WHERE root = ? AND path = ?", self._root, path)

@@ -23,6 +23,7 @@ from qwen_lsp.index.symbols import EXTRACTOR_VERSION
 MAX_BYTES = 4 << 30  # some eight times what 130,000 files take
 EVICTED_AT_ONCE = 500  # contents per transaction, so that other windows' saves need not wait
 MERGED_PAGES = 1_000  # 4 MB per transaction, for the same reason
+MOST_PARTS = 8  # of the full-text table after a scan: a look-up asks each of them
 SPARE_CONTENTS = 2_000  # contents that no file has any more: other branches come back
 
 
@@ -113,7 +114,7 @@ class Store:
 
     def tidy(self) -> None:
         """After a whole scan: forget work trees that are gone, other branches' contents where they are too many, and
-        repositories that nobody opens any more."""
+        repositories that nobody opens any more; and make look-ups quick again."""
         remove_unused(self.folder.parent, time.time())
         gone = [row for row in self._db.execute("SELECT id, path FROM root") if not Path(os.fsdecode(row[1])).is_dir()]
         for number, _ in gone:
@@ -124,6 +125,9 @@ class Store:
         (n_used,) = self._db.execute("SELECT count(DISTINCT content) FROM file WHERE content IS NOT NULL").fetchone()
         if n_contents - n_used > max(SPARE_CONTENTS, n_used):
             self.evict()
+        (n_parts,) = self._db.execute("SELECT count(DISTINCT segid) FROM term_idx").fetchone()
+        if n_parts > MOST_PARTS:
+            self._merge()
 
     def evict(self) -> None:
         """Drop the contents that no file has, and give back their room."""
@@ -141,7 +145,10 @@ class Store:
                     self._db.execute("DELETE FROM content WHERE id = ?", (number,))
             if len(rows) < EVICTED_AT_ONCE:
                 break
-        # Only merging frees what the dropped terms took. A negative number begins it, and others wait for each part.
+        self._merge()  # only that frees what the dropped terms took
+
+    def _merge(self) -> None:
+        """Make one of all parts of the full-text table. A negative number begins it, and others wait for each step."""
         pages = -MERGED_PAGES
         while True:
             with self._writing():

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from qwen_lsp.context.candidates import Memo
+from qwen_lsp.context.memo import Memo
 from qwen_lsp.context.pack import Item
 from qwen_lsp.context.retrieve import Workspace, packed, ranking
 from qwen_lsp.lsp.indexing import Located

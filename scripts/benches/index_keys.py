@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from qwen_lsp.context.candidates import Memo
+from qwen_lsp.context.memo import Memo
 from qwen_lsp.context.retrieve import Workspace, packed, ranking
 from qwen_lsp.eval.window import Window
 from qwen_lsp.index import grammars

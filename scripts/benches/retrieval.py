@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from qwen_lsp.context.candidates import Memo
+from qwen_lsp.context.memo import Memo
 from qwen_lsp.context.pack import Item
 from qwen_lsp.context.retrieve import Ranking, Workspace, packed, ranking
 from qwen_lsp.eval.masked import Masked, Places, definitions_of, masked_lines

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_lsp.context.candidates import Memo
+from qwen_lsp.context.memo import Memo
 from qwen_lsp.context.retrieve import Workspace
 from qwen_lsp.index.build import build
 from qwen_lsp.index.snapshot import Index, IndexSnapshot

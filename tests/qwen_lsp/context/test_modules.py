@@ -28,17 +28,17 @@ from qwen_lsp.context.modules import affinity, parts_of, resolved
     ],
 )
 def test_resolved(module: str, path: str, means: str) -> None:
-    assert resolved(module, path, {means}.__contains__) == means
+    assert resolved(module, path, {means}.intersection) == means
 
 
 def test_above_the_root_is_nothing() -> None:
-    assert resolved("../../../cart", "a/b/app.ts", lambda _: True) is None
+    assert resolved("../../../cart", "a/b/app.ts", lambda paths: paths) is None
 
 
 @pytest.mark.parametrize("module", ["os", "", ".", "../../../x", "a..b", "::", "\\", "react", "<stdio.h>"])
 @pytest.mark.parametrize("path", ["a.py", "a/b.ts", "a.c", "a/b/c.rs", "noext"])
 def test_what_is_not_there_is_not_found(module: str, path: str) -> None:
-    assert resolved(module, path, lambda _: False) is None
+    assert resolved(module, path, lambda _: ()) is None
 
 
 def test_affinity_is_the_share_of_the_name_that_the_path_has() -> None:

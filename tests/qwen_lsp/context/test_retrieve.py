@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_lsp.context.candidates import Memo, Symbol
+from qwen_lsp.context.candidates import Symbol
+from qwen_lsp.context.memo import Memo
 from qwen_lsp.context.pack import Item, estimate
 from qwen_lsp.context.rank import ordered
 from qwen_lsp.context.retrieve import Workspace, at_place, packed, ranking, retrieve
@@ -140,10 +141,12 @@ def test_the_budget_is_kept(indexed: Indexed, n_tokens: int) -> None:
 
 
 def test_what_was_kept_from_the_last_key_changes_nothing(indexed: Indexed) -> None:
-    """Also where the cursor has moved since, and another file has been edited in its buffer."""
+    """Also where the cursor has moved since, to another file too, and one has been edited in its buffer."""
     root, index = indexed(SHOP)
     kept = workspace(root, index)
-    for texts in (OPEN_APP, {"app.py": "$0" + SHOP["app.py"]}, OPEN_APP | {"shop/tax.py": SHOP["shop/tax.py"]}):
+    moved = {"app.py": "$0" + SHOP["app.py"]}
+    elsewhere = {"other/shop.py": "from cart import Cart\n\nCart().push($0)\n"}
+    for texts in (OPEN_APP, moved, OPEN_APP | {"shop/tax.py": SHOP["shop/tax.py"]}, elsewhere, OPEN_APP):
         snapshot, cursor = window(root, texts)
         assert retrieve(snapshot, cursor, kept, 400) == retrieve(snapshot, cursor, workspace(root, index), 400)
 
@@ -184,6 +187,12 @@ class Nothing:
 
     def file(self, path: str) -> None:
         return None
+
+    def known(self, paths: object) -> frozenset[str]:
+        return frozenset()
+
+    def files_defining(self, name: str) -> tuple[()]:
+        return ()
 
     def rare_terms(self, terms: object, limit: int = 50) -> tuple[()]:
         return ()

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from qwen_lsp.context import texts
 from qwen_lsp.context.texts import reader
 
 
@@ -12,6 +15,25 @@ def test_buffers_first_then_the_disk(tmp_path: Path) -> None:
     assert (text_of("a.py"), text_of("b.py"), text_of("none.py")) == ("buffer\n", "b\n", None)
     (tmp_path / "b.py").write_text("changed\n")
     assert text_of("b.py") == "b\n" and reader(tmp_path, {})("b.py") == "changed\n"
+
+
+def test_a_text_that_is_the_same_is_searched_for_credentials_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+
+    def masked(text: str) -> str:
+        searched.append(text)
+        return f"shown {text}"
+
+    monkeypatch.setattr(texts, "masked", masked)
+    monkeypatch.setattr(texts, "KEPT_CHARS", 10)
+    (tmp_path / "a.py").write_text("a\n")
+    known: texts.Masked = {}
+    assert [reader(tmp_path, {}, known)("a.py") for _ in range(2)] == ["shown a\n"] * 2
+    assert reader(tmp_path, {"a.py": "b\n"}, known)("a.py") == "shown b\n"
+    assert searched == ["a\n", "b\n"]
+    assert reader(tmp_path, {"c.py": "c" * 10}, known)("c.py") == f"shown {'c' * 10}" and list(known) == ["c.py"]
 
 
 def test_nothing_outside_through_links_or_that_may_not_be_shown(tmp_path: Path) -> None:

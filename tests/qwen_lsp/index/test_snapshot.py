@@ -120,6 +120,38 @@ def test_a_term_that_is_everywhere_is_not_rare(store: Store, tmp_path: Path) -> 
     index.close()
 
 
+def test_files_that_define_a_name(store: Store, index: Index, tmp_path: Path) -> None:
+    files = {f"{number}.py": f"def common(): return {number}\n" for number in range(RARE_FILES + 1)}
+    store.apply(store.root_id(tmp_path), rows(files))
+    index.show("app.py", symbols("app.py", "class Cart: pass\n"))
+    with index.snapshot() as found:
+        assert found.files_defining("Cart") == ("shop/cart.py",)  # of open files their reader knows more
+        assert found.files_defining("total_of") == found.files_defining("common") == ()
+
+
+def test_which_of_some_paths_are_known(store: Store, index: Index, tmp_path: Path) -> None:
+    store.apply(store.root_id(tmp_path), [FileRow(FileStat("b.bin", 3, 1, 2), reason="binary")])
+    index.show("new.py", symbols("new.py", ""))
+    with index.snapshot() as found:
+        assert found.known(["app.py", "new.py", "app", "b.bin", "", "\udc80"]) == {"app.py", "new.py"}
+        assert found.known([]) == frozenset()
+
+
+def test_answers_are_kept_until_the_store_changes(store: Store, index: Index, tmp_path: Path) -> None:
+    root = store.root_id(tmp_path)
+    for path in ("a.py", "b.py"):
+        with index.snapshot() as before:
+            known = [each.path for each in before.rare_terms(["late"])]
+            store.apply(root, rows({path: f"late = {path!r}\n"}))
+            assert [each.path for each in before.rare_terms(["late"])] == known
+        with index.snapshot() as after, index.snapshot() as beside:
+            assert path in [each.path for each in after.rare_terms(["late"])]
+            assert after.rare_terms(["late"]) == beside.rare_terms(["late"])
+    store.apply(root, (), ["a.py"])
+    with index.snapshot() as found:
+        assert [each.path for each in found.rare_terms(["late"])] == ["b.py"]
+
+
 WORDS = ["a", "A", "ab", "self", "total", "Cart", "é", "naïve"]
 LINES = [f"def {word}(): pass" for word in WORDS] + [f"{a} = {b}({a})" for a in WORDS[:4] for b in WORDS[4:]]
 texts = st.lists(st.sampled_from([*LINES, "import a.b", "from total import Cart"]), max_size=6).map("\n".join)

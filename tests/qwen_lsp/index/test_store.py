@@ -16,7 +16,7 @@ from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.rows import content_key, pack
 from qwen_lsp.index.scan import FileStat
 from qwen_lsp.index.snapshot import Index
-from qwen_lsp.index.store import FileRow, Store, StoreFull
+from qwen_lsp.index.store import MOST_PARTS, FileRow, Store, StoreFull
 from qwen_lsp.index.symbols import extract
 from tests.qwen_lsp.index.trees import git, repository, write
 
@@ -107,6 +107,25 @@ def test_contents_without_a_file_are_dropped_and_not_found(tmp_path: Path) -> No
         assert db.execute("SELECT count(*) FROM term WHERE term MATCH 'def'").fetchone() == (1,)
     db.close()
     store.close()
+
+
+def test_after_a_scan_a_look_up_asks_one_part(tmp_path: Path) -> None:
+    """Each batch adds one to the full-text table, and merging them by chance leaves some."""
+    store = Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    for number in range(MOST_PARTS + 3):
+        store._db.execute("INSERT INTO term(term, rank) VALUES('automerge', 0)")
+        store.apply(root, [row(f"{number}.py", f"def f{number}(): pass\n".encode())])
+    assert parts(store) > MOST_PARTS
+    store.tidy()
+    assert parts(store) == 1
+    assert [defining(store, tmp_path, f"f{number}") for number in (0, 7)] == [["0.py"], ["7.py"]]
+    store.close()
+
+
+def parts(store: Store) -> int:
+    (count,) = store._db.execute("SELECT count(DISTINCT segid) FROM term_idx").fetchone()
+    return int(count)
 
 
 def test_no_more_room_than_allowed(tmp_path: Path) -> None:
