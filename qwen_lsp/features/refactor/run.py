@@ -184,14 +184,20 @@ def _by_path(state: _State, broken: tuple[Violation, ...]) -> dict[str, str]:
 async def _checked(
     state: _State, verify: Verify, engine: Engine, progress: Progress, n_ctx: int | None
 ) -> Verdict | str:
-    """The last verdict; a reason where mending broke a rule. New findings go back to the files that they are in."""
+    """The last verdict; a reason where mending broke a rule. New findings go back to the files that they are in.
+
+    Those of tests, and those that mending there left standing, go to all files: what is wrong may be in any.
+    """
+    told: set[str] = set()
     progress("checking, round 1")
     verdict = await verify(new_texts(state.changes()))
     for number in range(state.asked.rounds):
         if verdict.reason or not verdict.new:
             break
-        progress(f"mending {len(verdict.new)} new findings (round {number + 1})")
-        messages = [Violation("block", finding.path, finding.shown()) for finding in verdict.new]
+        progress(f"mending {len(verdict.new)} new finding{'s' if len(verdict.new) > 1 else ''} (round {number + 1})")
+        far = {each.shown() for each in verdict.new if each.is_test or each.shown() in told}
+        told |= {each.shown() for each in verdict.new}
+        messages = [Violation("block", "" if each.shown() in far else each.path, each.shown()) for each in verdict.new]
         failure = await _write_all(state, engine, progress, n_ctx, _by_path(state, tuple(messages)))
         broken = () if failure else await _broken(state)
         if failure or broken:

@@ -20,10 +20,13 @@ def silent(_line: str) -> None:
 
 
 class Finding(Protocol):
-    """A message of a tool."""
+    """A message of a tool. is_test: a test that fails, at whichever place."""
 
     @property
     def path(self) -> str: ...
+
+    @property
+    def is_test(self) -> bool: ...
 
     def shown(self) -> str: ...
 

@@ -68,6 +68,7 @@ async def test_a_diagnostic_is_one_line_of_data(root: Path) -> None:
 @dataclass(frozen=True, slots=True)
 class Said:
     path: str = "../evil.py"
+    is_test: bool = False
 
     def shown(self) -> str:
         return EVIL * 100

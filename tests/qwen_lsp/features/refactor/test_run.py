@@ -121,6 +121,7 @@ async def test_a_broken_rule_is_told_once_and_then_shown(root: Path) -> None:
 class Said:
     path: str
     text: str
+    is_test: bool = False
 
     def shown(self) -> str:
         return f"{self.path}: {self.text}"
@@ -153,6 +154,26 @@ async def test_new_findings_of_checks_go_back_to_their_file(root: Path) -> None:
     left = await refactor(Asked("x", plan=asked.plan, rounds=0), opened(root), Saying([([], one)]), _always_wrong)
     assert isinstance(left, Refactored)
     assert left.findings == ("cart.py: 2 != 3",) and "1 new findings of checks" in left.risks
+
+
+@pytest.mark.parametrize("is_test", [True, False])
+async def test_what_may_be_wrong_in_another_file_goes_there_too(root: Path, is_test: bool) -> None:
+    """A failing test at once; a message where mending its own file did not help the next time."""
+    both = Plan({"cart.py": (), "shop.py": ()})
+    verdicts = [Verdict((Said("shop.py", "2 != 3", is_test),))] * (1 if is_test else 2)
+
+    async def check(texts: Texts) -> Verdict:
+        return verdicts.pop() if verdicts else Verdict(passed=("pytest",))
+
+    same = block("shop.py", "print(Cart().price())\n", "print(Cart().price())\n")
+    mended = block("cart.py", "        return 1\n", "        return 3\n")
+    told = (["What is wrong", "2 != 3", "blocks for shop.py"], same)
+    engine = Saying(
+        [told, told, (["2 != 3", "blocks for cart.py"], mended), (["for cart.py"], RENAMED), (["for shop.py"], CALLS)]
+    )
+    done = await refactor(Asked("rename", plan=both), opened(root), engine, check)
+    assert isinstance(done, Refactored) and done.passed == ("pytest",)
+    assert "return 3" in after(done, root, "cart.py") and done.n_rounds == (2 if is_test else 3)
 
 
 async def _always_wrong(texts: Texts) -> Verdict:
