@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -193,6 +194,28 @@ def parse(
         settings, found = overlay(settings, options, origin, repository=repository)
         problems += found
     return settings, tuple(dict.fromkeys(problems))
+
+
+def of_window(
+    roots: Sequence[Path], client: Sequence[object], folders: Mapping[Path, object], user: Path | None
+) -> tuple[Settings, Mapping[Path, Settings], tuple[str, ...]]:
+    """A window's settings; those in each of its roots, where there are several; and what is wrong with any.
+
+    A root's file then counts in that root, and so does what the client says of it in `folders`. Both set no more than a
+    repository may: there is one engine.
+    """
+    files = [root / FILE_NAME for root in roots]
+    if len(roots) < 2:
+        settings, told = parse(client, files, user)
+        return settings, MappingProxyType({}), told
+    window, problems = parse(client, (), user)
+    found: dict[Path, Settings] = {}
+    for root, file in zip(roots, files, strict=True):
+        settings, told = parse((*client, folders.get(root)), (file,), user)
+        own = {key.field: getattr(settings, key.field) for key in KEYS.values() if key.repository}
+        found[root] = replace(window, **own)
+        problems += told
+    return window, MappingProxyType(found), tuple(dict.fromkeys(problems))
 
 
 def proposed_checks(file: Path) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 What is made for it is shown only once that text is there: a suggestion is kept with the text around its place.
 """
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from qwen_lsp.features.complete import Completion
@@ -16,5 +17,4 @@ def after(snapshot: Snapshot, cursor: Cursor, found: Completion) -> tuple[Snapsh
     lines = old.lines.spliced(found.start, found.end, found.text)
     document = Document(old.uri, old.language_id, old.version, lines.text, lines, old.barred, (old.text, old.masked))
     documents = MappingProxyType({**snapshot.documents, old.uri: document})
-    changed = Snapshot(documents, snapshot.recent, snapshot.roots, snapshot.settings)
-    return changed, Cursor(document, found.start + len(found.text))
+    return replace(snapshot, documents=documents), Cursor(document, found.start + len(found.text))

@@ -4,7 +4,7 @@ The only sender of notifications and requests. Decides nothing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Literal
@@ -115,14 +115,15 @@ class Editor:
         with suppress(JsonRpcException):
             await self._server.client_register_capability_async(t.RegistrationParams([what]))
 
-    async def configuration(self) -> object:
-        """The editor's settings for us; None where it has none."""
-        item = t.ConfigurationItem(section=SECTION)
+    async def configuration(self, folders: Sequence[str] = ()) -> Sequence[object]:
+        """The editor's settings for us: the window's, then those in each folder of these URIs. None: it has none."""
+        items = [t.ConfigurationItem(section=SECTION)]
+        items += [t.ConfigurationItem(scope_uri=uri, section=SECTION) for uri in folders]
         try:
-            answer = await self._server.workspace_configuration_async(t.ConfigurationParams(items=[item]))
+            answer = await self._server.workspace_configuration_async(t.ConfigurationParams(items=items))
         except JsonRpcException:
-            return None
-        return answer[0] if answer else None
+            return [None]
+        return answer or [None]
 
 
 def _signed(message: str) -> str:

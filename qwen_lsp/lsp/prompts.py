@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from qwen_lsp.context.pack import ContextFile, Item
 from qwen_lsp.features.ledger import bare, due_at, grown, is_possible, turned
+from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Spawn
 from qwen_lsp.prompt.ledger import Ledger, Tail
@@ -64,7 +65,7 @@ class Prompts:
 
     def turn(self, cursor: Cursor) -> Ledger | None:
         """The ledger for a request at the cursor, in the documents as they are now; None where there can be none."""
-        snapshot = self._snapshot()
+        snapshot = self._at(cursor.document.uri)
         ledger = bare(self._ledger, snapshot, cursor)
         if ledger is None:
             return None
@@ -80,7 +81,7 @@ class Prompts:
 
     async def shown(self, cursor: Cursor) -> tuple[Ledger | None, tuple[Item, ...] | None]:
         """What a request at the cursor would show, and what the index says there; nothing is kept of it."""
-        snapshot = self._snapshot()
+        snapshot = self._at(cursor.document.uri)
         ledger = turned(self._ledger, snapshot, cursor, self._found.get(cursor.document.uri) or ())
         return ledger, await self._retrieval.at(snapshot, cursor, _budget(snapshot))
 
@@ -113,7 +114,7 @@ class Prompts:
 
     async def _prepare(self, uri: str) -> None:
         """What matters at the top of a file, where nobody has asked yet; and something to begin with."""
-        snapshot, epoch = self._snapshot(), self._epoch
+        snapshot, epoch = self._at(uri), self._epoch
         document = snapshot.documents.get(uri)
         found = None if document is None else await self._retrieval.at(snapshot, Cursor(document, 0), _budget(snapshot))
         if found is not None and uri not in self._found and epoch == self._epoch:
@@ -133,14 +134,18 @@ class Prompts:
             cursor = self._cursor()
             if cursor is None:
                 return
-            found = await self._retrieval.at(self._snapshot(), cursor, _budget(self._snapshot()))
+            snapshot = self._at(cursor.document.uri)
+            found = await self._retrieval.at(snapshot, cursor, _budget(snapshot))
             cursor = self._cursor()  # keys came meanwhile
-            if cursor is None or epoch != self._epoch or not is_possible(self._snapshot(), cursor):
+            if cursor is None or epoch != self._epoch:
+                return
+            snapshot = self._at(cursor.document.uri)
+            if not is_possible(snapshot, cursor):
                 return
             if found is not None:
                 self._keep(cursor.document.uri, found)
             is_first = self._ledger is None or self._ledger.is_empty
-            fresh = grown(self._ledger, self._snapshot(), cursor, found or (), is_bare=self._is_bare)
+            fresh = grown(self._ledger, snapshot, cursor, found or (), is_bare=self._is_bare)
             if self._says_more(fresh) and await self._read(fresh) and epoch == self._epoch:
                 self._ledger = fresh
                 self._is_bare = found is None and (self._is_bare or is_first)
@@ -153,6 +158,10 @@ class Prompts:
         if old is None or old.tail is None or fresh.tail is None:
             return True
         return (old.base, old.log) != (fresh.base, fresh.log) or _begins(old.tail) != _begins(fresh.tail)
+
+    def _at(self, uri: str) -> Snapshot:
+        """Everything as it is now, with the settings of a document's own root."""
+        return self._snapshot().at(path_of(uri))
 
     def _cursor(self) -> Cursor | None:
         """The last one, in the text as it is now."""

@@ -34,6 +34,7 @@ INDEX_S = 5.0  # the event loop is never busy for that long
 SETTLE_S = 3.0  # until an editor has told us what it did
 APPLY, CANCEL = "Apply", "Cancel"
 SHOWN_NAMES = 8  # files, in a question
+SHOWN_FINDINGS = 3  # of checks, in a remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ def _closed(made: Made, edits: EditSet) -> dict[str, Document]:
 
 def _annotation(made: Made) -> convert.Annotation:
     done = made.done
-    told = [*done.risks, *(f"passed: {check}" for check in done.passed)]
+    told = [*done.risks, *done.findings[:SHOWN_FINDINGS], *(f"passed: {check}" for check in done.passed)]
     told += [f"not checked: {done.unchecked}"] if done.unchecked else []
     told += [f"left alone: {done.plan.leaves}"] if done.plan.leaves else []
     return convert.Annotation(made.title, "; ".join(told), confirm=bool(done.risks))

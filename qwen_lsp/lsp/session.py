@@ -69,6 +69,8 @@ class Session:
         self._recent: list[str] = []  # most recent first
         self._roots: tuple[Path, ...] = ()
         self._options: tuple[object, ...] = ()
+        self._folder_options: Mapping[Path, object] = {}  # what the editor said of single roots
+        self._folders: Mapping[Path, Settings] = {}  # of roots, where there are several
         self.suggestions = Suggestions(self.open_documents, self._refresh)
         self._snapshot: Snapshot | None = None
         self._judge = Judge()
@@ -90,7 +92,11 @@ class Session:
         """Everything as it is now. The same value until something changes."""
         if self._snapshot is None:
             self._snapshot = Snapshot(
-                MappingProxyType(dict(self._documents)), tuple(self._recent), self._roots, self.settings
+                MappingProxyType(dict(self._documents)),
+                tuple(self._recent),
+                self._roots,
+                self.settings,
+                self._folders,
             )
         return self._snapshot
 
@@ -134,11 +140,16 @@ class Session:
         self._roots = roots
         self.configure(*options)
 
-    def configure(self, *options: object) -> None:
-        """Read all settings again; `options`, if any, replace what the editor said before, the last one wins."""
+    def configure(self, *options: object, folders: Mapping[Path, object] | None = None) -> None:
+        """Read all settings again; `options`, if any, replace what the editor said before, the last one wins.
+
+        `folders`: what it says of single roots, where there are several; as before where it is None.
+        """
         self._options = options or self._options
-        files = [root / settings_file.FILE_NAME for root in self._roots]
-        settings, problems = settings_file.parse(self._options, files, settings_file.user_file())
+        self._folder_options = self._folder_options if folders is None else folders
+        settings, self._folders, problems = settings_file.of_window(
+            self._roots, self._options, self._folder_options, settings_file.user_file()
+        )
         engine_stays = settings.same_engine(self.settings)
         self.settings = settings
         logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
@@ -167,7 +178,8 @@ class Session:
     async def _read(self, ledger: Ledger) -> bool:
         """Have the engine read the ledger before it is needed."""
         try:
-            await warm(ledger, self.engine, self.settings.completion_layout)
+            uri = ledger.tail.uri if ledger.tail is not None else ""
+            await warm(ledger, self.engine, self.snapshot().at(path_of(uri)).settings.completion_layout)
         except EngineError as error:
             self.status.failed("warm-up", "", error)
             return False
@@ -242,8 +254,9 @@ class Session:
 
     def _index_roots(self) -> None:
         """Index what is to be indexed now, and nothing else."""
-        wanted = self._roots if self._indexes and self.settings.index_enabled else ()
-        roots = tuple(root for root in wanted if root.is_dir())
+        wanted = self._roots if self._indexes else ()
+        indexed = (root for root in wanted if self._folders.get(root, self.settings).index_enabled)
+        roots = tuple(root for root in indexed if root.is_dir())
         old = self._indexing
         if roots == (old.roots if old is not None else ()):
             return

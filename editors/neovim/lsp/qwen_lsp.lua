@@ -12,7 +12,11 @@ return {
     'ruby', 'rust', 'scala', 'sh', 'swift', 'toml', 'typescript', 'typescriptreact', 'yaml',
   },
   root_markers = { '.git', 'pyproject.toml', 'package.json', 'Cargo.toml', 'go.mod' },
-  capabilities = { experimental = { qwen = { refresh = true, markdown = true } } },
+  capabilities = {
+    -- Neovim 0.11 says nothing of annotations, and it need not: the handler of edits below is ours.
+    workspace = { workspaceEdit = { changeAnnotationSupport = { groupsOnLabel = true } } },
+    experimental = { qwen = { refresh = true, markdown = true } },
+  },
   handlers = {
     ['qwen/status'] = function(...) return require('qwen_lsp.status').on_status(...) end,
     ['qwen/refresh'] = function(...) return require('qwen_lsp.suggestion').on_refresh(...) end,

@@ -3,6 +3,8 @@
 
 import * as vscode from "vscode";
 import {
+  type CodeAction,
+  CodeActionResolveRequest,
   DidChangeConfigurationNotification,
   ExecuteCommandRequest,
   LanguageClient,
@@ -13,10 +15,11 @@ import {
   State,
   type StaticFeature,
   WorkDoneProgressCancelNotification,
+  type WorkspaceEdit,
 } from "vscode-languageclient/node";
 import { bundled, thisMachine } from "./machine";
 import { findServer, type Server } from "./places";
-import { explained, ticked } from "./preview";
+import { explained, reasons, ticked } from "./preview";
 import { Progress } from "./progress";
 import { chosen, type Property } from "./settings";
 import type { Shown, Status } from "./status";
@@ -164,22 +167,42 @@ export class Connection implements vscode.Disposable {
           next(token, message);
         }
       },
+      // A chosen action's edit is applied by VS Code itself.
+      sendRequest: async (type, param, token, next) => {
+        const answer = await next(type, param, token);
+        const { edit } = (answer ?? {}) as CodeAction;
+        const isAction = (typeof type === "string" ? type : type.method) === CodeActionResolveRequest.method;
+        return isAction && edit !== undefined ? { ...answer, edit: this.looked(edit) } : answer;
+      },
       workspace: {
         handleApplyEdit: async (params, next) => {
-          const result = await next({ ...params, edit: ticked(params.edit) }, NEVER);
+          const result = await next({ ...params, edit: this.looked(params.edit) }, NEVER);
           return result instanceof ResponseError ? result : explained(params, result, versionOf);
         },
         configuration: async (params, token, next) => {
-          const answer = await next(params, token);
-          const sections = params.items.map(({ section }) => section);
-          return Array.isArray(answer) ? answer.map((it, n) => (sections[n] === "qwen" ? this.settings() : it)) : answer;
+          const answers = await next(params, token);
+          const ours = (n: number) => params.items[n]?.section === "qwen";
+          return Array.isArray(answers)
+            ? answers.map((it, n) => (ours(n) ? this.settings(params.items[n]?.scopeUri) : it))
+            : answers;
         },
       },
     };
   }
 
-  private settings(): Record<string, unknown> {
-    const section = vscode.workspace.getConfiguration("qwen");
+  /** The edit as VS Code is to show it; where it opens Refactor Preview, which shows no remarks, a message says why. */
+  private looked(edit: WorkspaceEdit): WorkspaceEdit {
+    const why = reasons(edit);
+    if (why !== "") {
+      void vscode.window.showInformationMessage(`${why}. Nothing is changed before you press Apply in Refactor Preview.`);
+    }
+    return ticked(edit);
+  }
+
+  /** The window's; or those of a folder, which the server asks for where there are several. */
+  private settings(folder?: string): Record<string, unknown> {
+    const scope = folder === undefined ? undefined : vscode.Uri.parse(folder);
+    const section = vscode.workspace.getConfiguration("qwen", scope);
     return chosen(this.properties, (name) => section.inspect(name));
   }
 

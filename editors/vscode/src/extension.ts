@@ -18,6 +18,7 @@ export interface Api {
   readonly activationCpuMs: number; // the same in processor time, which a busy machine does not stretch
   shown(): Shown;
   statusText(): string;
+  from(): string | undefined; // where the server was found
   working(): readonly string[]; // titles of what the user could cancel now
 }
 
@@ -51,6 +52,7 @@ export function activate(context: vscode.ExtensionContext): Api {
     activationCpuMs: (user + system) / 1000,
     shown: () => live.shown,
     statusText: () => bar.text,
+    from: () => live.from,
     working: () => live.progress.running.map(({ title }) => title),
   };
 }

@@ -28,6 +28,12 @@ export function ticked(edit: WorkspaceEdit): WorkspaceEdit {
   };
 }
 
+/** Why somebody is to look first: what is said of the parts that need confirmation; "" where none does. */
+export function reasons(edit: WorkspaceEdit): string {
+  const asking = Object.values(edit.changeAnnotations ?? {}).filter(({ needsConfirmation }) => needsConfirmation === true);
+  return asking.map(({ label, description }) => [label, description].filter(Boolean).join(": ")).join("; ");
+}
+
 /** VS Code says that an edit was not applied, but not why. `versions`: of the open files, by URI, after its answer. */
 export function explained(
   { edit }: ApplyWorkspaceEditParams,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { explained, ticked } from "../src/preview.ts";
+import { explained, reasons, ticked } from "../src/preview.ts";
 
 const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
 const change = (uri: string, version: number | null) => ({
@@ -27,6 +27,13 @@ test("an edit that asks nothing stays as it is, and so does one of new files onl
   assert.equal(ticked(plain), plain);
   const fresh = { ...edit, documentChanges: [create, change("file:///new", null)] };
   assert.equal(ticked(fresh), fresh);
+});
+
+test("what needs confirmation has a reason, and what does not has none", () => {
+  const said = (needsConfirmation: boolean) => ({ changeAnnotations: { q: { label: "Qwen: x", description: "y", needsConfirmation } } });
+  assert.equal(reasons(said(true)), "Qwen: x: y");
+  assert.equal(reasons(said(false)), "");
+  assert.equal(reasons({}), "");
 });
 
 test("an edit that was not applied has a reason", () => {

@@ -129,7 +129,7 @@ async def _edits(session: Session, snapshot: Snapshot, action: Action) -> EditSe
     """The action's edits. Every way to have none is a QwenError, and its reason goes into the status."""
     usage: Usage | None = None
     try:
-        found = await session.features.carry_out(snapshot, action, session.engine)
+        found = await session.features.carry_out(snapshot.at(convert.path_of(action.uri)), action, session.engine)
         usage = found.usage
         if isinstance(found, Nothing):
             raise NotDone(found.reason)

@@ -65,4 +65,5 @@ def did_change_workspace_folders(session: Session, params: t.DidChangeWorkspaceF
     roots = [root for root in session.snapshot().roots if root not in gone]
     roots += [root for root in came if root is not None and root not in roots]
     session.set_roots(tuple(roots))
+    session.spawn(pull(session))
     session.spawn(session.judge())

@@ -73,7 +73,8 @@ async def suggest(
     session: Session, feature: str, params: t.InlineCompletionParams | t.CompletionParams, *, automatic: bool
 ) -> Suggestion | Superseded | None:
     """What could stand at the position; None with a reason in the status. Superseded: the text has moved on."""
-    snapshot, uri = session.snapshot(), params.text_document.uri
+    uri = params.text_document.uri
+    snapshot = session.snapshot().at(convert.path_of(uri))
     document = snapshot.documents.get(uri)
     if document is None:
         session.status.nothing(feature, uri, "the editor has not opened this file with us")
@@ -138,7 +139,7 @@ async def _made(session: Session, asked: Asked, stage: _Stage) -> Made | StillMa
             return Made(cursor, LEFT_BEHIND)
     ledger, engine, complete = session.turn_ledger(cursor), session.engine, session.features.complete
     if stage.pause_s is not None:
-        least_s = session.settings.completion_debounce_ms / 1000
+        least_s = asked.snapshot.settings.completion_debounce_ms / 1000
         stage.pause_s = pause_s(session.suggestions.pace, least_s) if asked.automatic else 0.0
         await asyncio.sleep(stage.pause_s)
     paused_s, stage.pause_s = stage.pause_s or 0.0, None
@@ -221,7 +222,7 @@ def _imagined(asked: Asked) -> bool:
 def _look_ahead(session: Session, asked: Asked, cursor: Cursor, text: str) -> None:
     """Have the next suggestion made as if this one were accepted, when the engine has nothing else to do."""
     suggestions, engine, complete = session.suggestions, session.engine, session.features.complete
-    if not session.settings.completion_prefetch or engine.state.kind != "ready":
+    if not asked.snapshot.settings.completion_prefetch or engine.state.kind != "ready":
         return
     found = Completion(text, cursor.offset, cursor.offset, NO_USAGE)
     snapshot, there = ahead.after(asked.snapshot, cursor, found)

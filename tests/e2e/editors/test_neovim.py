@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,29 @@ def test_health_tells_the_whole_chain(editor: Neovim) -> None:
     assert "ERROR" not in report, report
     for line in ("shows ghost text", "the server is", "engine: ", "completion: ", "client 1, 1 buffers"):
         assert line in report, report
+
+
+def test_health_says_which_server_is_started_and_what_to_do_where_there_is_none(editor: Neovim, tmp_path: Path) -> None:
+    """A configured path; a program on the PATH, as pipx and uv put it there; and neither."""
+
+    def health(cmd: str, path: Path | None = None) -> str:
+        # The server of the tests runs already: only the report is about another.
+        editor.lua("vim.lsp.config('qwen_lsp', { cmd = { ... } })", cmd)
+        editor.lua("vim.env.PATH = (...) .. ':' .. vim.env.PATH", str(path or tmp_path / "none"))
+        editor.ex("checkhealth qwen_lsp")
+        return editor.text()
+
+    program = tmp_path / "bin" / "qwen-lsp"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m qwen_lsp "$@"\n', "utf-8")
+    program.chmod(0o755)
+    editor.edit("shop/stock.py")
+    report = health("/nowhere/qwen-lsp")
+    assert "ERROR /nowhere/qwen-lsp is not there" in report
+    assert "run scripts/install, put .venv/bin on the PATH, or name the program in vim.lsp.config" in report
+    for report in (health(str(program)), health("qwen-lsp", program.parent)):
+        assert f"OK the server is {program}" in report, report
+        assert "ERROR" not in report, report
 
 
 def test_help_is_found_at_once(editor: Neovim) -> None:

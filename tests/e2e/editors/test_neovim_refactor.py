@@ -88,9 +88,10 @@ def ask_by_comment(editor: Neovim, instruction: str) -> None:
     editor.terminal.text(f"O# qwen: {instruction}")
     editor.terminal.keys("Escape")
     editor.terminal.text("gra")
-    screen = editor.terminal.shows(f"Qwen: {instruction}")
-    [number] = re.findall(rf"(\d+): Qwen: {instruction}", screen)
-    editor.terminal.keys(number, "Enter")
+    # Its title may stand in an earlier message, too.
+    entry = re.compile(rf"(\d+): Qwen: {instruction}")
+    found = until(lambda: entry.search(editor.terminal.screen()), "the list of actions", editor.terminal.screen)
+    editor.terminal.keys(found[1], "Enter")
 
 
 def test_it_is_confirmed_applied_and_reported(editor: Neovim) -> None:
@@ -215,3 +216,41 @@ def test_one_that_a_code_action_began_is_cancelled_as_well(editor: Neovim) -> No
     editor.on()
     editor.ex("set nomodified")
     check_nothing_done(editor)
+
+
+def test_neovim_0_11_shows_refuses_and_applies_it_as_well(daemons: Daemons) -> None:
+    """It has no ghost text, and its own handler of edits; the plugin's is the same."""
+    with started(daemons, neovim, "nvim-0.11") as editor:
+        assert editor.lua("return vim.version().minor") == 11
+        editor.edit("shop/stock.py")
+        ask(editor)
+        confirm(editor, "c")
+        assert (outcome(editor)["applied"], outcome(editor)["reason"]) == (False, "refused")
+        editor.on()
+        check_nothing_done(editor)
+        ask_by_comment(editor, project.INSTRUCTION)
+        confirm(editor, "a")
+        until(lambda: len(editor.session().answers("workspace/executeCommand")) == 2, "the second one", editor.told)
+        assert editor.session().answers("workspace/executeCommand")[1]["applied"] is True
+        check_all_done(editor)
+
+
+def test_neovim_0_11_cancels_it_and_notices_a_stale_one(daemons: Daemons) -> None:
+    with started(daemons, neovim, "nvim-0.11") as editor:
+        editor.edit("shop/stock.py")
+        ask(editor, project.SLOW_INSTRUCTION)
+        begun(editor)
+        editor.ex("QwenCancel")
+        until(lambda: "cancelled" in editor.session().progress(), "the end", editor.told)
+        check_nothing_done(editor)
+        with daemons.held():
+            ask(editor)
+            until(lambda: editor.session().progress().count(STARTED) == 2, "a refactor that runs", editor.told)
+            editor.ex("2delete")
+            changed(editor, "shop/stock.py", [])
+        editor.terminal.shows("a file changed at a place")
+        editor.on()
+        assert editor.session().sent("server", "workspace/applyEdit") == []
+        editor.ex("undo")
+        editor.ex("set nomodified")
+        check_nothing_done(editor)

@@ -27,6 +27,10 @@ IN_HOST = (
     "a file with emoji and CRLF keeps both",
     "settings reach the server when they change, and only those that were set",
     "without a server there is an offer, not silence",
+    "a server on the PATH is found",
+    "a server that pipx or uv installed is found",
+    "a server that uvx has cached is found, and nothing is fetched",
+    "a workspace's own server is found where the workspace is trusted",
     "a refactor over three files and a new one is shown, then applied",
     "a refactor that is discarded changes nothing, and says so",
     "a file that changed elsewhere while a refactor was made is followed",
@@ -39,12 +43,14 @@ IN_HOST = (
 IN_WINDOW = (
     "a folder that is not trusted has a server that runs none of its checks",
     "code actions are listed where the cursor is, and one is taken",
+    "what a line does is explained by the palette",
     "a refactor is shown in Refactor Preview, and discarded by its button",
     "trust is VS Code's first, then the user's for checks",
     "a refactor is made with what happens shown, checked, looked at and applied",
     "what is being made is cancelled by the button of its notification",
     "the menu of the status bar pauses and resumes, and shows why, the context, models and the log",
     "ghost text is shown, typed through and taken",
+    "where no server is found there is an offer, and its buttons work",
 )
 PICTURES = ("ghost-text.png", "code-actions.png", "refactor-preview.png", "menu.png")
 PICTURE_BYTES = 150_000
@@ -94,7 +100,8 @@ def test_a_picture_is_made(in_window: dict[str, Outcome], code: Code, name: str)
     assert 10_000 < (code.scratch / name).stat().st_size < PICTURE_BYTES
 
 
-def test_what_was_said_is_the_protocol(in_host: dict[str, Outcome], in_window: dict[str, Outcome], code: Code) -> None:
+@pytest.mark.usefixtures("in_host", "in_window")
+def test_what_was_said_is_the_protocol(code: Code) -> None:
     sessions = check(code.traffic)
     [initialize] = sessions[0].sent("editor", "initialize")
     assert initialize["params"]["initializationOptions"] == {"refactor.checks": vscode.CHECKS}

@@ -142,6 +142,7 @@ def environment(scratch: Path) -> dict[str, str]:
     """Of everything that is started: a home of its own; the daemons' home is the tests'."""
     return os.environ | {
         "HOME": str(scratch),
+        "QWEN_TEST_BIN": str(scratch / "bin"),
         "XDG_CONFIG_HOME": str(scratch / "config"),
         "EXTENSIONS_GALLERY": NO_GALLERY,
         "QWEN_TEST_OUTCOMES": str(outcomes_file(scratch)),
@@ -163,6 +164,8 @@ def serve(editor: Path, vsix: Path, root: Path, scratch: Path, settings: Mapping
 
     code = Code(editor, "", root, scratch)
     command = [sys.executable, str(TEE), str(code.traffic), "--", sys.executable, "-m", "qwen_lsp"]
+    # VS Code takes the PATH of a login shell: programs that a test puts there are found.
+    (scratch / ".profile").write_text(f'PATH="{scratch / "bin"}:$PATH"\n')
     # The server's own settings are the machine's: in a remote window those of the user do not count.
     code.set(settings)
     path = scratch / "user" / "Machine" / "settings.json"

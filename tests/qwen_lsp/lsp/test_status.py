@@ -179,3 +179,47 @@ async def test_absurd_options_are_a_message_not_a_crash(options: Any) -> None:
     wire = Wire()
     await wire.begin(initializationOptions=options)
     assert len(wire.said("window/showMessage")) == 1
+
+
+async def test_each_folder_of_several_has_its_own_settings(tmp_path: Path) -> None:
+    """Its file and what the editor says of it; both no more than a repository may. What is outside has the window's."""
+    one, two = tmp_path / "one", tmp_path / "two ü"
+    for root, count in ((one, 1), (two, 2)):
+        root.mkdir()
+        (root / "qwen-lsp.toml").write_text(f"completion.max_tokens = {count}\n", "utf-8")
+    wire = Wire()
+    said: dict[str, dict[str, object]] = {
+        "": {"completion.debounceMs": 9},
+        two.as_uri(): {"completion.contextTokens": 7, "log.level": "debug"},
+    }
+    wire.on_request = lambda method, params: [said.get(item.get("scopeUri", "")) for item in params["items"]]
+    folders = [{"uri": root.as_uri(), "name": root.name} for root in (one, two)]
+    await wire.begin({"workspace": {"configuration": True}}, workspaceFolders=folders)
+    await turns()
+    session = wire.server.session
+
+    def tokens(path: Path) -> tuple[int, int, int]:
+        found = session.snapshot().at(path).settings
+        return found.completion_max_tokens, found.completion_context_tokens, found.completion_debounce_ms
+
+    assert [tokens(root / "a.py") for root in (one, two, tmp_path)] == [(1, 1024, 9), (2, 7, 9), (64, 1024, 9)]
+    assert session.snapshot().at(two / "a.py").roots == (two, one)
+    assert session.snapshot().at(two / "a.py").settings.log_level == "warning"
+    said |= {"": {"completion.debounceMs": 8}, one.as_uri(): {"completion.maxTokens": 3}}
+    wire.notify("workspace/didChangeConfiguration", {"settings": {"qwen": said[""]}})
+    await turns()
+    assert [tokens(root / "a.py") for root in (one, two)] == [(3, 1024, 8), (2, 7, 8)]
+    wire.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": folders[1:]}})
+    await turns()
+    assert tokens(one / "a.py") == (1, 1024, 8) and session.snapshot().roots == (one,)
+
+
+async def test_the_index_leaves_out_a_folder_that_says_so(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for root in (one, two):
+        root.mkdir()
+    (one / "qwen-lsp.toml").write_text("index.enabled = false\n", "utf-8")
+    wire = Wire()
+    await wire.begin(workspaceFolders=[{"uri": root.as_uri(), "name": root.name} for root in (one, two)])
+    await wire.until(lambda: len(wire.children) == 1)
+    assert wire.children[0].arguments == [str(two)]

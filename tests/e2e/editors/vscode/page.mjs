@@ -38,6 +38,22 @@ export class Window {
     await this.page.keyboard.press("Enter");
   }
 
+  /** The cursor to the start of a line, from 1. */
+  async go(line) {
+    await this.page.keyboard.press("Control+g");
+    await this.find(".quick-input-widget", "");
+    await this.page.keyboard.type(`${line}`);
+    await this.page.keyboard.press("Enter");
+    await this.status(`Ln ${line},`);
+  }
+
+  /** One of the actions that the editor lists at the cursor. */
+  async action(title) {
+    const entry = this.page.locator(".action-widget .monaco-list-row", { hasText: title }).first();
+    await this.page.keyboard.press("Control+.");
+    await entry.click(WAIT);
+  }
+
   /** Close the editor in front: a preview takes keys for itself. */
   async close(tab) {
     const found = await this.find(".tab.active", tab);

@@ -6,6 +6,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { Window, words } from "./page.mjs";
 
+const ADD = 12; // the line of a function, from 1
 const TAXES = "shop/taxes.py";
 const CHECK = "grep -q TAX_PERCENT shop/taxes.py"; // the user's own, by a setting: it runs only where that is trusted
 
@@ -66,6 +67,26 @@ const steps = {
     await page.keyboard.press("Control+z");
     await window.find(".view-line", words("pass"));
     await window.command("File: Revert File");
+  },
+
+  async "what a line does is explained by the palette"(window) {
+    const { page, answers } = window;
+    await window.open("stock.py");
+    await window.go(ADD);
+    await window.command("Qwen: Explain");
+    const [{ params }] = await window.until("the server is asked", () => {
+      const asked = window.sent("workspace/executeCommand").filter(({ params }) => params.command === "qwen.explain");
+      return asked.length > 0 && asked;
+    });
+    const [{ uri, range }] = params.arguments;
+    assert.match(uri, /shop\/stock\.py$/);
+    assert.deepEqual([range.start, range.end.line], [{ line: ADD - 1, character: 0 }, ADD - 1]);
+    await window.find(".tab.active", "explanation.md");
+    await window.until("the words are shown", async () => {
+      const texts = page.frames().map((frame) => frame.locator("body").innerText({ timeout: 1_000 }).catch(() => ""));
+      return (await Promise.all(texts)).some((text) => text.includes(answers.explained));
+    });
+    await window.close("explanation.md");
   },
 
   async "a refactor is shown in Refactor Preview, and discarded by its button"(window) {
@@ -154,5 +175,27 @@ const steps = {
     await window.ghost(first.slice(14).trim());
     await page.keyboard.press("Tab");
     await window.find(".view-line", words(first));
+  },
+  async "where no server is found there is an offer, and its buttons work"(window) {
+    const { job } = window;
+    const file = path.join(job.scratch, "user", "Machine", "settings.json");
+    const before = fs.readFileSync(file, "utf8");
+    const { "qwen.server.command": command, ...others } = JSON.parse(before);
+    fs.writeFileSync(file, JSON.stringify(others));
+    await window.status("Qwen: no server");
+    const shown = await window.notification("the language server qwen-lsp was not found");
+    const buttons = await shown.locator(".monaco-button").allInnerTexts();
+    assert.deepEqual(buttons.filter((text) => text.trim()), ["Choose Program…", "How to Install", "Look Again"]);
+    await shown.locator(".monaco-button", { hasText: "How to Install" }).click();
+    await window.close("README.md");
+    await window.clear();
+    const program = path.join(job.scratch, "bin", "qwen-lsp");
+    fs.mkdirSync(path.dirname(program), { recursive: true });
+    fs.writeFileSync(program, `#!/bin/sh\nexec ${command.map((part) => `'${part}'`).join(" ")} "$@"\n`, { mode: 0o755 });
+    await (await window.menu("Look again")).click();
+    await window.status("Qwen: ready");
+    fs.rmSync(program);
+    fs.writeFileSync(file, before);
+    await window.status("Qwen: ready");
   },
 };

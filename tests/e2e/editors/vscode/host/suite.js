@@ -4,8 +4,9 @@
 const assert = require("node:assert/strict");
 const vscode = require("vscode");
 const { runAll, until } = require("./harness");
+const finding = require("./finding");
 const refactors = require("./refactors");
-const { daemon, sent, traffic } = require("./wire");
+const { daemon, now, said, sent, traffic } = require("./wire");
 const { actions, extension, open, ready, take, type } = require("./window");
 
 const say = JSON.parse(process.env.QWEN_TEST_ANSWERS);
@@ -14,6 +15,8 @@ const TAKEN = `${TOTAL}\n${say.total}`;
 const settings = () => vscode.workspace.getConfiguration("qwen");
 const set = (name, value) => settings().update(name, value, vscode.ConfigurationTarget.Global);
 
+/** The actions that the server answered with, as they were sent: VS Code keeps their data for itself. */
+const offered = (since) => traffic().slice(since).flatMap(({ message }) => Array.isArray(message?.result) ? message.result : []);
 
 const checks = {
   async "the extension activates in under 300 ms"() {
@@ -79,13 +82,19 @@ const checks = {
 
   async "an edit made for an older version is refused"() {
     await ready();
+    const since = now();
     const editor = await open("shop/stock.py");
     const place = editor.document.positionAt(editor.document.getText().indexOf("pass"));
-    const [action] = await actions(editor.document, new vscode.Range(place, place));
+    await actions(editor.document, new vscode.Range(place, place));
+    const fill = await until("the action is sent", () => offered(since).find(({ title }) => title.includes("fill in is_empty")));
+    assert.equal(fill.data.version, editor.document.version); // what the server is given back when it is chosen
     await editor.edit((edit) => edit.insert(new vscode.Position(0, 0), "# changed\n"));
     const before = editor.document.getText();
-    // Without a command of its own the action is resolved by its data, which names the version.
-    await vscode.commands.executeCommand("qwen.applyAction", action.data ?? {}).then(undefined, () => undefined);
+    const refused = await vscode.commands.executeCommand("qwen.applyAction", fill.data);
+    assert.equal(refused, undefined);
+    const { params } = await said("window/showMessage", since);
+    assert.match(params.message, /the file changed since the action was offered/);
+    assert.deepEqual(sent("workspace/applyEdit", since), []);
     assert.equal(editor.document.getText(), before);
   },
 
@@ -145,4 +154,4 @@ const checks = {
   },
 };
 
-exports.run = () => runAll({ ...checks, ...refactors });
+exports.run = () => runAll({ ...checks, ...finding, ...refactors });
