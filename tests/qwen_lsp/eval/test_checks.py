@@ -69,6 +69,18 @@ async def test_an_answer_passes_or_not_and_what_tells_nothing_is_not_said(root: 
     assert (root / "src/shop/cart.py").read_text() == CART
 
 
+async def test_a_test_that_failed_before_does_not_hide_the_others(root: Path) -> None:
+    path = "src/shop/cart.py"
+    with copied(root, root) as shadow:
+        (shadow.tree / "tests/test_net.py").write_text("from shop.cart import *\n\n\ndef test_net():\n    assert 0\n")
+        shadow.copied |= {"tests/test_net.py"}
+        own = OwnTests(shadow, Check(RUN))
+        assert await own.hold_with({path: CART + "# more\n"}, {"cart", "total_of"}) is True
+        assert await own.hold_with({path: CART.replace("sum(prices)", "2")}, {"cart", "total_of"}) is False
+        assert await own.hold_with({path: "raise SystemExit(3)\n"}, {"cart", "total_of"}) is False
+        assert await own.hold_with({"README.md": "x\n"}, ()) is None, "no test touches it"
+
+
 def test_only_in_trusted_folders_and_where_a_command_is_known(root: Path) -> None:
     with pytest.raises(NotDone, match="trust"):
         check_for(root, Settings(), RUN)

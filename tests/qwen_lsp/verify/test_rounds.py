@@ -45,7 +45,7 @@ async def test_a_failing_test_is_mended_in_round_two(root: Path) -> None:
     assert "test_price.py::test_price" in engine.heard[1]
     assert "test_old" not in engine.heard[1]
     assert f"before the edits: {PYTEST}" in told
-    assert "mending 1 new findings (round 1)" in told
+    assert "mending 1 new finding (round 1)" in told
     assert list(cache_folder().iterdir()) == []
 
 
