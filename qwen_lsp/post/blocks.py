@@ -156,7 +156,19 @@ def _indented(lines: tuple[str, ...], there: Sequence[str], searched: Sequence[s
         if len(lead) == 1:
             (less,) = lead
             return tuple(line.removeprefix(less) for line in lines)
-    return lines
+    return _in_units(lines, [pair for pair in pairs if any(pair)]) or lines
+
+
+def _in_units(lines: tuple[str, ...], pairs: Sequence[tuple[str, str]]) -> tuple[str, ...] | None:
+    """Spaces said where tabs are there, or the other way, always as many for one; None where it is not so."""
+    for one, other, is_said in ((" ", "\t", True), ("\t", " ", False)):
+        if not all(set(said) == {one} and set(real) == {other} for said, real in pairs):
+            continue
+        sizes = {divmod(len(said), len(real)) if is_said else divmod(len(real), len(said)) for said, real in pairs}
+        if len(sizes) == 1 and (size := next(iter(sizes)))[1] == 0:
+            old, new = (one * size[0], other) if is_said else (one, other * size[0])
+            return tuple(_indent(line).replace(old, new) + line[len(_indent(line)) :] for line in lines)
+    return None
 
 
 def _indent(line: str) -> str:

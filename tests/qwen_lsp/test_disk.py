@@ -8,9 +8,11 @@ import pytest
 
 from qwen_lsp.disk import apply
 from qwen_lsp.errors import NotDone, StaleDocument
-from qwen_lsp.features.refactor.values import NO_USAGE, FileChange, Plan, Refactored
+from qwen_lsp.features.refactor.run import refactor
+from qwen_lsp.features.refactor.values import NO_USAGE, Asked, FileChange, Plan, Refactored
 from qwen_lsp.features.refactor.workspace import workspace
 from qwen_lsp.text.edits import EditSet
+from tests.qwen_lsp.features.refactor.saying import Saying, block
 
 MADE = FileChange("new/deep/c.py", "new/deep/c.py", None, "c = '🧺'\n")
 CHANGED = FileChange("a.py", "a.py", "a = 1\n", "a = 2\n")
@@ -126,3 +128,38 @@ def test_a_file_where_a_folder_is_needed_is_a_reason(root: Path) -> None:
     with pytest.raises(NotDone, match="not a folder"):
         put(root, CHANGED, FileChange("a.py/c.py", "a.py/c.py", None, "c = 1\n"))
     assert held(root) == BEFORE
+
+
+LONG = "".join(f"def f{number}():\n    return {number}\n\n\n" for number in range(2_500))  # 10,000 lines
+EMOJI = "a = '👩\u200d👧e\u0301'\n"
+FILES = [
+    ("crlf.py", b"a = 1\r\nb = 2\r\n", ("b = 2\n", "b = 3\nc = 4\n"), b"a = 1\r\nb = 3\r\nc = 4\r\n"),
+    ("cr.py", b"a = 1\rb = 2\r", ("b = 2\n", "b = 3\n"), b"a = 1\rb = 3\r"),
+    ("mixed.py", b"a = 1\r\nb = 2\nc = 3\r\n", ("b = 2\n", "b = 3\n"), b"a = 1\r\nb = 3\r\nc = 3\r\n"),
+    ("open.py", b"a = 1\nb = 2", ("b = 2\n", "b = 3\n"), b"a = 1\nb = 3"),
+    ("open_crlf.py", b"a = 1\r\nb = 2", ("b = 2\n", "b = 3\nc = 4\n"), b"a = 1\r\nb = 3\r\nc = 4"),
+    ("last.py", b"a = 1\nb = 2", ("b = 2\n", ""), b"a = 1"),
+    ("bom.py", b"\xef\xbb\xbfa = 1\r\n", ("a = 1\n", "a = 2\n"), b"\xef\xbb\xbfa = 2\r\n"),
+    ("tabs.py", b"if a:\n\tb = 1\n\tc = 2\n", ("\tb = 1\n", "\tb = 3\n"), b"if a:\n\tb = 3\n\tc = 2\n"),
+    ("tabs.go", b"package a\n\n\tvar x = 1\n", ("    var x = 1\n", "    var x = 2\n"), b"package a\n\n\tvar x = 2\n"),
+    ("emoji.py", EMOJI.encode(), (EMOJI, "a = '🧺'\n"), "a = '🧺'\n".encode()),
+    ("feed.py", b"a = 1\n\x0c\nb = '\xe2\x80\xa8'\n", ("a = 1\n", "a = 2\n"), b"a = 2\n\x0c\nb = '\xe2\x80\xa8'\n"),
+    ("empty.py", b"", ("", "a = 1\n"), b"a = 1\n"),
+    ("long.py", LONG.encode(), ("    return 1234\n", "    return 0\n"), LONG.replace(" 1234\n", " 0\n").encode()),
+    ("heads.rst", b"Use\r\n=======\r\nx\r\n", ("Use\n=======\n", "Usage\n=======\n"), b"Usage\r\n=======\r\nx\r\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "octets", "edit", "becomes"), FILES, ids=[row[0] for row in FILES])
+async def test_what_was_not_meant_keeps_its_bytes(
+    tmp_path: Path, name: str, octets: bytes, edit: tuple[str, str], becomes: bytes
+) -> None:
+    """From the model's answer to the disk."""
+    (tmp_path / name).write_bytes(octets)
+    place, instruction = workspace(tmp_path, {}), "let f1234 return 0"
+    asked = Asked(instruction, plan=Plan({name: ()}))
+    done = await refactor(asked, place, Saying([([], block(name, *edit))]))
+    assert isinstance(done, Refactored), done
+    apply(place, done)
+    assert held(tmp_path) == {name: becomes}
+    assert sum(each.end - each.start + len(each.new_text) for each in done.edits.edits) < 60

@@ -123,6 +123,17 @@ def test_the_nearest_lines_are_told() -> None:
     check_fails(block(wrong, ""), "do not stand", hint="    def total(self):\n        return 0\n")
 
 
+def test_spaces_said_for_tabs_become_tabs_and_the_other_way() -> None:
+    tabs = "func F() {\n\tif x {\n\t\ta()\n\t}\n}\n"
+    for size in (2, 4):
+        spaces = tabs.expandtabs(size)
+        for text, said in ((tabs, spaces), (spaces, tabs)):
+            old, new = (f"{said.split('func F() {')[1][1:-2]}".replace("a()", name) for name in ("a()", "b()"))
+            deeper = new.replace("b()", f"for {{\n{3 * (' ' * size if said is spaces else chr(9))}b()")
+            becomes = tabs.replace("a()", "for {\n\t\t\tb()")
+            check(block(old, deeper), becomes if text is tabs else becomes.expandtabs(size), text)
+
+
 CONFLICT = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n"
 FENCED = "```sh\nmake\n```\n"
 
