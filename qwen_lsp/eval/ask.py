@@ -24,7 +24,7 @@ from qwen_lsp.eval.llama_server import LlamaServer
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import score
 from qwen_lsp.features.complete import Manner, Nothing, complete
-from qwen_lsp.features.ledger import compacted, grown, is_possible, turned
+from qwen_lsp.features.ledger import budget_tokens, compacted, grown, is_possible, turned
 from qwen_lsp.features.refactor.ask import ask as whole_answer
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.index.languages import language_of
@@ -72,18 +72,27 @@ class Question:
 
 def question(hole: Hole, variant: Variant, tree: Tree, settings: Settings, last: Question | None = None) -> Question:
     """`last`: the one before it in the same way."""
-    wanted = replace(
-        settings,
-        completion_context_tokens=variant.context_tokens,
-        completion_layout=variant.layout or settings.completion_layout,
-        completion_max_tokens=settings.completion_max_tokens if hole.kind == "line" else BLOCK_TOKENS,
-    )
+    wanted = _wanted(settings, variant, settings.completion_max_tokens if hole.kind == "line" else BLOCK_TOKENS)
     before, now = _snapshots(hole, variant, tree.root, wanted)
     cursor = Cursor(now.documents[_uri(tree.root, hole.path)], hole.offset)
     if variant.is_baseline:
         return Question(hole, variant, cursor, now, None)
     old = last.ledger if last is not None and _goes_on(last, hole) else None
     return Question(hole, variant, cursor, now, _ledger(hole, before, now, cursor, tree, old))
+
+
+def most_tokens(settings: Settings, variant: Variant) -> int:
+    """How long a question in this way may become, with its answer: a shorter context would ask something else."""
+    return 0 if variant.is_baseline else budget_tokens(_wanted(settings, variant, BLOCK_TOKENS))
+
+
+def _wanted(settings: Settings, variant: Variant, max_tokens: int) -> Settings:
+    return replace(
+        settings,
+        completion_context_tokens=variant.context_tokens,
+        completion_layout=variant.layout or settings.completion_layout,
+        completion_max_tokens=max_tokens,
+    )
 
 
 def depends(variant: Variant) -> bool:

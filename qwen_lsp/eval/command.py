@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from qwen_lsp.engine import egress
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import EngineError, NotDone
 from qwen_lsp.eval import refactoring
+from qwen_lsp.eval.ask import most_tokens
 from qwen_lsp.eval.facts import day
 from qwen_lsp.eval.holes import KINDS, Kind
 from qwen_lsp.eval.plan import Plan, variants
@@ -24,7 +26,7 @@ from qwen_lsp.eval.results import Variant
 from qwen_lsp.eval.run import FIGURES, PAGE, figures, run
 from qwen_lsp.eval.score import Interval
 from qwen_lsp.eval.summary import Row
-from qwen_lsp.settings import LAYOUTS, Layout, overlay, parse, user_file
+from qwen_lsp.settings import LAYOUTS, Layout, Settings, overlay, parse, user_file
 
 
 def main(options: argparse.Namespace) -> int:
@@ -85,12 +87,9 @@ def _plan(options: argparse.Namespace) -> Plan:
     settings, problems = overlay(settings, given, "options")
     if problems:
         raise ValueError("; ".join(problems))
-    chosen = _names(options.layouts, LAYOUTS)
-    layouts = tuple(each for each in get_args(Layout) if each in chosen) or (settings.completion_layout,)
-    contexts = tuple(dict.fromkeys(_number(part) for part in options.context.split(",")))
-    logs = {"on": (True,), "off": (False,), "both": (True, False)}[options.log]
+    ways = _ways(options, settings)
     kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind in _names(options.kinds, KINDS))
-    name = options.folder.resolve().name
+    name = os.fsencode(options.folder.resolve().name).decode("utf-8", "replace")
     if options.holes < 0 or options.refactors < 0 or options.keys < 0:
         raise ValueError("less than nothing can not be asked")
     if not kinds or (options.holes == 0 and options.refactors == 0):
@@ -100,7 +99,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan(
         repository=options.folder,
         out=options.out or Path(f"eval-{name}"),
-        variants=variants(layouts, contexts, logs),
+        variants=ways,
         holes=options.holes,
         kinds=kinds,
         since=options.since,
@@ -113,6 +112,21 @@ def _plan(options: argparse.Namespace) -> Plan:
         refactors=options.refactors,
         tests=options.tests,
     )
+
+
+def _ways(options: argparse.Namespace, settings: Settings) -> tuple[Variant, ...]:
+    """With a shorter ctx the server would leave out what is to be compared, and say nothing: that is wrong usage."""
+    chosen = _names(options.layouts, LAYOUTS)
+    layouts = tuple(each for each in get_args(Layout) if each in chosen) or (settings.completion_layout,)
+    contexts = tuple(dict.fromkeys(_number(part) for part in options.context.split(",")))
+    logs = {"on": (True,), "off": (False,), "both": (True, False)}[options.log]
+    ways = variants(layouts, contexts, logs)
+    widest = max(ways, key=lambda each: most_tokens(settings, each))
+    needed = most_tokens(settings, widest)
+    if options.holes and settings.ctx is not None and settings.ctx < needed:
+        told = f"{widest.context_tokens:,} tokens of context need a ctx of {needed:,}"
+        raise ValueError(f"{told}, and your settings have {settings.ctx:,}: take fewer, or set ctx higher")
+    return ways
 
 
 def _names(text: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """What git knows of a repository's past: commits, what they changed, and the tree before each. Never writes to it.
 
 Runs git as a program, with the environment that an editor may have set for another repository taken out. Nothing is
-fetched: of a partial clone, what is not here is passed over. Does not know holes, models or scores.
+fetched: of a partial clone, what is not here is passed over, or refused by a git before 2.44. Does not know holes,
+models or scores.
 """
 
 import os
@@ -19,6 +20,7 @@ from qwen_lsp.prompt.hunks import Hunk, hunks
 TIMEOUT_S = 300.0  # for one git command; a checkout of a large repository's tree takes a minute
 MOST_CHARS = 400_000  # of a file: longer ones are data or made by programs
 MOST_BYTES = MOST_CHARS * 4  # larger blobs are not even read
+PARTIAL = "files of the past are not here: the clone is partial, git fetch --refetch --no-filter brings them"
 _FIELDS = "%H%x00%P%x00%ct"
 
 
@@ -59,6 +61,19 @@ class Repository:
     def is_shallow(self) -> bool:
         """Whether a part of its past was not cloned."""
         return self._git("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    @cached_property
+    def is_partial(self) -> bool:
+        """Whether files of its past were not cloned."""
+        try:
+            return bool(self._git("config", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter)$"))
+        except NotDone:  # there is no such key
+            return False
+
+    @property
+    def name(self) -> str:
+        """Its folder's, as text."""
+        return os.fsencode(self.top.name).decode("utf-8", "replace")
 
     def commits(self, since: str = "", most: int = 1_000, paths: Sequence[str] = ()) -> tuple[Commit, ...]:
         """The newest `most` commits, the newest first; merges and the very first commit have nothing to compare.
@@ -115,7 +130,12 @@ class Repository:
         return {blob: text for blob, data in _blobs(content) if (text := _text(data)) is not None}
 
     def _git(self, *arguments: str, said: bytes = b"") -> bytes:
-        return git(self.folder, *arguments, said=said)
+        try:
+            return git(self.folder, *arguments, said=said)
+        except NotDone as error:
+            if "promisor remote" in error.message:
+                raise NotDone(PARTIAL) from None
+            raise
 
 
 def _blobs(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -138,6 +158,13 @@ def _text(data: bytes) -> str | None:
     return None if len(text) > MOST_CHARS else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.quotePath=false",
+    "protocol.allow=never",
+    "advice.detachedHead=false",
+    "log.showSignature=false",  # what it says of signatures would stand between the rows
+)
 # Filters and hooks are the user's own programs, for the user's own work trees.
 _PLAIN = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
@@ -168,8 +195,7 @@ def git(folder: Path, *arguments: str, said: bytes = b"", environ: Mapping[str, 
     """What a git command prints when it is told `said`. Raises NotDone with git's last line where it fails."""
     own = {key: value for key, value in os.environ.items() if key not in PLACES}
     own |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-    settings = ("core.hooksPath=/dev/null", "core.quotePath=false", "protocol.allow=never", "advice.detachedHead=false")
-    command = ["git", *(part for each in settings for part in ("-c", each)), *arguments]
+    command = ["git", *(part for each in _SETTINGS for part in ("-c", each)), *arguments]
     try:
         done = subprocess.run(
             command,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from qwen_lsp.errors import NotDone
 from qwen_lsp.eval.checks import OwnTests, copied
 from qwen_lsp.eval.history import Repository
 from qwen_lsp.eval.holes import Hole
@@ -27,7 +28,10 @@ async def judge(
             told["told"] += len(group)
             continue
         checkout = checkout or repository.checkout(folder / "judged")
-        checkout.move(parent)
+        try:
+            checkout.move(parent)
+        except NotDone:  # git can not lay it out here, and nothing was asked there either
+            continue
         with copied(repository.top, checkout.folder) as shadow:
             own = OwnTests(shadow, check)
             for hole, answers in waiting:

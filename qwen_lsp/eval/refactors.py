@@ -122,7 +122,7 @@ async def asked(
     n_ctx: int | None = None,
 ) -> tuple[Row, ...]:
     """The rows of a run; those that an earlier one left in `out` are not asked again. `folder` gets a tree of HEAD."""
-    checkout = repository.checkout(folder / repository.top.name)
+    checkout = repository.checkout(folder / repository.name)
     checkout.move(repository.head)
     tasks = cut(checkout.folder)
     chosen = sorted(random.Random(seed).sample(tasks, min(n_tasks, len(tasks))), key=lambda task: task.instruction)

@@ -20,7 +20,7 @@ from qwen_lsp.eval.ask import Asked
 from qwen_lsp.eval.checks import check_for
 from qwen_lsp.eval.earlier import compared
 from qwen_lsp.eval.facts import Facts, facts
-from qwen_lsp.eval.history import Change, Commit, Repository
+from qwen_lsp.eval.history import PARTIAL, Change, Commit, Repository
 from qwen_lsp.eval.holes import Hole
 from qwen_lsp.eval.judged import judge
 from qwen_lsp.eval.llama_server import LlamaServer
@@ -36,7 +36,7 @@ from qwen_lsp.eval.summary import summary
 from qwen_lsp.eval.trees import Questions, ask_all
 from qwen_lsp.eval.typed import replayed
 from qwen_lsp.index.scan import why
-from qwen_lsp.settings import Settings
+from qwen_lsp.settings import KEYS, Settings
 
 PAGE, FIGURES, TYPED = "report.html", "figures.json", "typing.json"
 ON_SERVER = Variant("llama.vim on llama-server", is_baseline=True)
@@ -45,6 +45,9 @@ SMALL_BYTES = 256 << 20  # of a model: two threads would only wait for each othe
 NOT_INSTALLED = (
     "llama-server is not installed here (pip install 'qwen-lsp[bench]'): what llama.vim sends was asked of this engine"
 )
+# What makes answers others: a run that is gone on with has the same.
+ANSWERING = ("ctx", "completion.layout", "completion.max_tokens", "completion.comments", "completion.strings")
+NO_FILE = "there is no .gguf of this model here for llama-server: what llama.vim sends was asked of this engine"
 
 
 async def run(plan: Plan, engine: Engine, tell: Tell) -> Found:
@@ -57,23 +60,23 @@ async def run(plan: Plan, engine: Engine, tell: Tell) -> Found:
     check = None if plan.tests is None else check_for(repository.top, plan.settings, plan.tests)
     await engine.start()
     known = await facts(plan.settings, engine.state.model)
-    baseline, notes = _baseline(plan, known)
+    baseline, of_baseline = _baseline(plan, known)
     chosen = replace(plan, variants=(*plan.variants, *baseline), released=plan.released or known.released)
     about = _about(chosen, engine, repository, holes, known)
     with Results(plan.out, about) as results, scratch() as folder:
-        await _ask(chosen, engine, repository, holes, results, (folder, known, tell))
+        left_out = await _ask(chosen, engine, repository, holes, results, (folder, known, tell))
         if check is not None:
             tell(0, 0, "running the repository's own tests")
             await judge(holes, results, repository, folder, check)
-        typed = await _typed(chosen, repository, about, folder, tell)
+        typed, of_typing = await _typed(chosen, repository, about, folder, tell)
         rows = await refactoring.ask(plan, repository, engine, check, folder, tell) if plan.refactors else None
         answers = list(results.answers.values())
     if not any(answer.prompt for answer in answers):
         raise NotDone(f"the engine refuses every question: {answers[0].reason}")
     told = summary(answers, chosen.variants, chosen.released, plan.seed)
     against = compared(plan.against, about, answers, chosen.variants, plan.seed) if plan.against else None
-    notes += () if typed or not plan.keys else ("no commit has keys to replay",)
     refactors = None if rows is None else totals(rows, plan.seed)
+    notes = tuple(filter(None, (of_baseline, *left_out, of_typing)))
     report = Found(about, chosen.variants, told, typed, against, refactors, notes)
     private.write(plan.out / PAGE, page(report, answers))
     private.write(plan.out / FIGURES, json.dumps(figures(report), indent=1) + "\n")
@@ -94,8 +97,8 @@ async def _ask(
     holes: Sequence[Hole],
     results: Results,
     place: tuple[Path, Facts, Tell],
-) -> None:
-    """With llama-server beside the engine for as long as it is asked."""
+) -> list[str]:
+    """With llama-server beside the engine for as long as it is asked. Returns what was left out, and why."""
     folder, known, tell = place
     async with AsyncExitStack() as stack:
         server = None
@@ -106,37 +109,44 @@ async def _ask(
             server = await LlamaServer.start(known.gguf, folder, threads)
             stack.callback(server.stop)
         questions = Questions(holes, plan.variants, Asked(engine, server, plan.seed), plan.settings)
-        await ask_all(questions, repository, results, folder, tell)
+        left_out = await ask_all(questions, repository, results, folder, tell)
+    told = [f"{n:,} of the holes were not asked: {reason}" for reason, n in left_out.items()]
+    if not results.answers:
+        raise NotDone(told[0])
+    return told
 
 
-async def _typed(plan: Plan, repository: Repository, about: dict[str, Any], folder: Path, tell: Tell) -> Typing | None:
-    """From the file of an earlier part of this run where it is there."""
+async def _typed(
+    plan: Plan, repository: Repository, about: dict[str, Any], folder: Path, tell: Tell
+) -> tuple[Typing | None, str]:
+    """From the file of an earlier part of this run where it is there; where nothing was typed, why."""
     path = plan.out / TYPED
     kept = read_typing(path, about)
     if kept is not None or not plan.keys:
-        return kept
+        return kept, ""
     played = trace(repository, plan.keys, plan.seed, plan.since, _admitted(repository))
     if played is None:
-        return None
+        return None, f"no commit has at most {plan.keys:,} keys to replay: typing was not replayed"
     first, n_keys = plan.variants[0], played.n_keys
-    found = await replayed(
-        repository, played, plan.settings, first, folder, lambda n: tell(0, 0, f"typing, {n:,} of {n_keys:,} keys")
-    )
+    try:
+        found = await replayed(
+            repository, played, plan.settings, first, folder, lambda n: tell(0, 0, f"typing, {n:,} of {n_keys:,} keys")
+        )
+    except NotDone as error:  # the answers are there: the page comes all the same
+        return None, f"typing was not replayed: {error.message}"
     private.write(path, json.dumps({"about": about, "typing": asdict(found)}, indent=1) + "\n")
-    return found
+    return found, ""
 
 
-def _baseline(plan: Plan, known: Facts) -> tuple[tuple[Variant, ...], tuple[str, ...]]:
+def _baseline(plan: Plan, known: Facts) -> tuple[tuple[Variant, ...], str]:
     """Whom the baseline is asked of, and what is to be said about that."""
     if not plan.baseline:
-        return (), ()
+        return (), ""
     if not llama_server.is_installed():
-        return (ITS_PROMPT,), (NOT_INSTALLED,)
+        return (ITS_PROMPT,), NOT_INSTALLED
     if known.gguf is None:
-        return (ITS_PROMPT,), (
-            "there is no .gguf of this model here for llama-server: what llama.vim sends was asked of this engine",
-        )
-    return (ON_SERVER,), ()
+        return (ITS_PROMPT,), NO_FILE
+    return (ON_SERVER,), ""
 
 
 def _admitted(repository: Repository) -> Callable[[Commit, Change], bool]:
@@ -152,6 +162,8 @@ def _admitted(repository: Repository) -> Callable[[Commit, Change], bool]:
 def _why_none(repository: Repository, plan: Plan) -> str:
     newer = f" newer than {plan.since!r}" if plan.since else ""
     if repository.commits(plan.since, 1):
+        if repository.is_partial:
+            return PARTIAL
         return f"no commit{newer} has a place to cut a hole of kind {' or '.join(plan.kinds)} from"
     if repository.is_shallow:
         return f"there is no commit{newer} here: the clone is shallow, git fetch --unshallow brings its past"
@@ -162,7 +174,7 @@ def _about(plan: Plan, engine: Engine, repository: Repository, holes: Sequence[H
     """What makes a run this one and no other."""
     day = "%Y-%m-%d"
     return {
-        "repository": repository.top.name,
+        "repository": repository.name,
         "newest": max(hole.id for hole in holes if hole.time == max(each.time for each in holes)),
         "holes": len(holes),
         "commits": len({hole.commit for hole in holes}),
@@ -172,6 +184,7 @@ def _about(plan: Plan, engine: Engine, repository: Repository, holes: Sequence[H
         "model": engine.state.model,
         "released": None if plan.released is None else time.strftime(day, time.gmtime(plan.released)),
         "released_by": "the option --released" if plan.released != known.released else known.source,
+        "settings": {key: getattr(plan.settings, KEYS[key].field) for key in ANSWERING},
         "seed": plan.seed,
         "keys": plan.keys,
         "version": __version__,

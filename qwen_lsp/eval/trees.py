@@ -2,16 +2,18 @@
 
 The workspace of a hole is a checkout of its parent commit, with an index of its own: nothing of the hole's future is
 there. A tree's holes are asked in the order in which they were written, in one way after the other, so that the engine
-reads what they share once. Knows what is answered already and asks the rest.
+reads what they share once. Knows what is answered already and asks the rest. A tree that git can not lay out here is
+left out: a name that this system does not take, a file that was not cloned.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwen_lsp.errors import EngineError, EngineLost
+from qwen_lsp.errors import EngineError, EngineLost, NotDone
 from qwen_lsp.eval.ask import Asked, Question, Tree, ask, depends, is_passing, question
 from qwen_lsp.eval.history import Checkout, Repository
 from qwen_lsp.eval.holes import Hole
@@ -40,18 +42,29 @@ class Questions:
         return [each for each in self.variants if (hole.id, each.name) not in results.answers]
 
 
-async def ask_all(questions: Questions, repository: Repository, results: Results, folder: Path, tell: Tell) -> None:
-    """Every answer is kept as soon as it is there. `folder` gets the trees and their index. Raises EngineError."""
+async def ask_all(
+    questions: Questions, repository: Repository, results: Results, folder: Path, tell: Tell
+) -> Counter[str]:
+    """Every answer is kept as soon as it is there. Returns how many holes could not be asked, by reason.
+
+    `folder` gets the trees and their index. Raises EngineError.
+    """
     n_total, checkout = len(questions.holes) * len(questions.variants), None
+    left_out: Counter[str] = Counter()
     for parent, group in by_tree(questions.holes):
         if not any(questions.left(hole, results) for hole in group):
             continue
         tell(len(results.answers), n_total, "reading the tree")
         # The folder's name is in prompts, as the repository's.
-        checkout = checkout or repository.checkout(folder / "trees" / repository.top.name)
-        checkout.move(parent)
+        checkout = checkout or repository.checkout(folder / "trees" / repository.name)
+        try:
+            checkout.move(parent)
+        except NotDone as error:
+            left_out[error.message] += len(group)
+            continue
         await _ask_tree(questions, checkout, group, results, lambda: tell(len(results.answers), n_total, ""))
         await asyncio.sleep(0)  # a cancel is heard between two trees, whatever answers at once
+    return left_out
 
 
 async def _ask_tree(

@@ -25,7 +25,7 @@ async def replayed(
     repository: Repository, played: Trace, settings: Settings, variant: Variant, folder: Path, told: Typed
 ) -> Typing:
     """Raises NotDone where the server breaks, EngineMissing where its engine does not start."""
-    tree = folder / "typed" / repository.top.name
+    tree = folder / "typed" / repository.name
     repository.checkout(tree).move(played.commit)
     environ = {"QWEN_LSP_HOME": str(folder / "home")}
     if settings.engine != "openai":

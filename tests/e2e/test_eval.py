@@ -4,6 +4,7 @@ The answers are scripted: they prove the machinery and say nothing of a model.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -53,13 +54,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def stopped(sign: signal.Signals, out: Path, *arguments: str) -> tuple[int, str]:
     """A run that gets a signal once it has some answers; its exit code, and what it said."""
     process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    kept, deadline = out / FILE_NAME, time.monotonic() + ANSWER_S
-    while not kept.exists() or kept.read_bytes().count(b"\n") < 5:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)  # looking, not hoping: the file is there before the next answer is asked
+    wait_for(out, 5, process)
     process.send_signal(sign)
     _, said = process.communicate(timeout=ANSWER_S)
     return process.returncode, said
+
+
+def wait_for(out: Path, n_lines: int, process: "subprocess.Popen[str]") -> None:
+    """Until so many answers are kept, with the line before them."""
+    kept, deadline = out / FILE_NAME, time.monotonic() + ANSWER_S
+    while not kept.exists() or kept.read_bytes().count(b"\n") < n_lines:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)  # looking, not hoping: the file is there before the next answer is asked
 
 
 def figures(out: Path) -> dict[str, Any]:
@@ -121,6 +127,21 @@ def test_a_stopped_run_tidies_up_and_can_be_gone_on_from(
     assert code == 1 and f"the same command goes on in {out}" in said and "Traceback" not in said
     assert not left_in(temporary)
     assert run(*options, "--out", str(out)).returncode == 0
+
+
+def test_an_engine_that_dies_is_started_again_and_no_answer_is_lost(
+    daemons: Daemons, options: list[str], tmp_path: Path
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert run(*options, "--out", str(whole)).returncode == 0
+    process = subprocess.Popen(command(*options, "--out", str(out)), stderr=subprocess.PIPE, text=True)
+    for n_lines in (4, 12):
+        wait_for(out, n_lines, process)
+        for each in daemons.running():
+            os.kill(each["pid"], signal.SIGKILL)
+    _, said = process.communicate(timeout=ANSWER_S)
+    assert process.returncode == 0, said
+    assert scores(out) == scores(whole)
 
 
 def test_the_users_counts_hear_nothing_of_it(daemons: Daemons, options: list[str], tmp_path: Path) -> None:

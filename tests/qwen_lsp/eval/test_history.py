@@ -1,12 +1,14 @@
 """A repository's past, read from small repositories that git itself made."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from qwen_lsp.errors import NotDone
-from qwen_lsp.eval.history import MOST_BYTES, Change, Repository
+from qwen_lsp.eval.history import MOST_BYTES, PARTIAL, Change, Repository
 from tests.qwen_lsp.eval.repositories import DAY_S, START, Tree, repository
 
 TREES: tuple[Tree, ...] = (
@@ -144,6 +146,44 @@ def test_a_linked_work_tree_has_the_same_past(past: Repository, tmp_path: Path) 
     tree = linked.checkout(tmp_path / "tree")
     tree.move(linked.head)
     assert (tree.folder / "c.py").is_file()
+
+
+def test_a_user_who_wants_to_see_signatures_gets_commits_all_the_same(past: Repository) -> None:
+    """git puts what it thinks of a signature before the row that was asked for."""
+    whole = run_git(past.top, "cat-file", "commit", "HEAD")
+    head, _, message = whole.partition(b"\n\n")
+    signature = b"\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ==\n -----END PGP SIGNATURE-----\n\n"
+    hashing = ["git", "hash-object", "-t", "commit", "-w", "--stdin"]
+    made = subprocess.run(hashing, input=head + signature + message, cwd=past.top, check=True, capture_output=True)
+    run_git(past.top, "reset", "--quiet", "--hard", made.stdout.decode().strip())
+    run_git(past.top, "config", "log.showSignature", "true")
+    assert [commit.time for commit in past.commits()] == [START + 2 * DAY_S, START + DAY_S]
+
+
+def test_what_a_partial_clone_lacks_is_passed_over_or_told(past: Repository, tmp_path: Path) -> None:
+    """git before 2.44 can not be told to go on without; nothing is fetched in either case."""
+    run_git(past.top, "config", "uploadpack.allowFilter", "true")
+    run_git(tmp_path, "clone", "--quiet", "--filter=blob:none", "--no-checkout", f"file://{past.top}", "partial")
+    partial = Repository(tmp_path / "partial")
+    assert partial.is_partial and not past.is_partial
+    try:
+        assert [list(partial.changes(each)) for each in partial.commits()] == [[], []]
+    except NotDone as refused:
+        assert refused.message == PARTIAL
+    lacking = run_git(partial.top, "rev-list", "--objects", "--all", "--missing=print")
+    assert lacking.count(b"\n?") >= 3, "still not here"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_name_that_is_no_text_is_passed_over_and_that_of_the_repository_shown(past: Repository) -> None:
+    odd = Path(os.fsdecode(os.fsencode(past.top.with_name("w")) + b"\xff"))
+    past.top.rename(odd)
+    (odd / os.fsdecode(b"\xfe.py")).write_text("y = 1\n")
+    (odd / "a.py").write_text("x = 3\n")
+    commit(odd, "odd")
+    found = Repository(odd)
+    assert found.name == "w\N{REPLACEMENT CHARACTER}"
+    assert [change.path for change in found.changes(found.commits()[0])] == ["a.py"]
 
 
 def test_without_git_it_says_so(past: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,17 +3,23 @@
 import asyncio
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from qwen_lsp import cli
 from qwen_lsp.engine.client import EngineState, Piece, Request, Usage
 from qwen_lsp.errors import EngineLost, NotDone
 from qwen_lsp.eval import command, llama_server
+from qwen_lsp.eval import run as run_module
 from qwen_lsp.eval.holes import KINDS
 from qwen_lsp.eval.options import KINDS as OPTION_KINDS
 from qwen_lsp.eval.plan import Plan, variants
+from qwen_lsp.eval.replay import Typing
 from qwen_lsp.eval.results import FILE_NAME, Results, Variant
 from qwen_lsp.eval.run import FIGURES, PAGE, run
 from qwen_lsp.settings import LAYOUTS, Settings
@@ -134,6 +140,47 @@ async def test_another_question_needs_another_folder(past: Path, tmp_path: Path)
         await run(other, Model(), lambda *_: None)
 
 
+async def test_other_settings_need_another_folder_too(past: Path, tmp_path: Path) -> None:
+    """Else a page would hold answers of both, and call them one way of asking."""
+    await asked(past, tmp_path / "out", Model())
+    other = replace(plan(past, tmp_path / "out"), settings=Settings(completion_max_tokens=8))
+    with pytest.raises(NotDone, match=r"another run \(settings differ\)"):
+        await run(other, Model(), lambda *_: None)
+
+
+async def test_a_tree_that_git_does_not_lay_out_here_is_left_out_and_told(past: Path, tmp_path: Path) -> None:
+    """As with a name that this system does not take: there is no index of it, so nothing can be asked fairly."""
+    odd = tmp_path / "odd"
+    shutil.copytree(past, odd)
+    _git(odd, "update-index", "--add", "--cacheinfo", f"100644,{_git(odd, 'rev-parse', 'HEAD:a.py')},git~1/x.py")
+    _git(odd, "commit", "--quiet", "--message", "a name that is a folder of git's own on Windows")
+    (odd / "a.py").write_text("def other(value):\n    return value + 1\n")
+    _git(odd, "commit", "--quiet", "--message", "its tree can not be laid out", "a.py")
+    found = await run(plan(odd, tmp_path / "out"), Model(), lambda *_: None)
+    (note,) = [note for note in found.notes if "not asked" in note]
+    assert re.fullmatch(r"\d+ of the holes were not asked: git checkout: .*git~1/x\.py.*", note)
+    assert 0 < found.summary.everything[0].n < found.about["holes"]
+    assert "were not asked" in (tmp_path / "out" / PAGE).read_text()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    own = ("-c", "core.protectNTFS=false", "-c", "user.name=a", "-c", "user.email=a@b")
+    done = subprocess.run(["git", *own, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+async def test_where_typing_breaks_there_is_a_page_all_the_same(
+    past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> Typing:
+        raise NotDone("the server is gone")
+
+    monkeypatch.setattr(run_module, "replayed", broken)
+    found = await run(replace(plan(past, tmp_path / "out"), keys=500), Model(), lambda *_: None)
+    assert found.typing is None and "typing was not replayed: the server is gone" in found.notes
+    assert (tmp_path / "out" / PAGE).is_file()
+
+
 def test_variants_are_named_by_what_differs() -> None:
     assert variants(("joint",), (0, 2048), (True,)) == (
         Variant("no context", "joint", 0),
@@ -157,10 +204,20 @@ def test_options_offer_what_there_is() -> None:
     [["--context", "many"], ["--layouts", "none"], ["--holes", "0"], ["--released", "soon"], ["--engine", "gpt"]],
 )
 def test_wrong_usage_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    from qwen_lsp import cli
-
     assert cli.main(["eval", ".", *wrong]) == 2
     assert "qwen-lsp eval: " in capsys.readouterr().err
+
+
+def test_a_context_that_the_settings_have_no_room_for_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server would ask without it, and the page would say that context does not help."""
+    monkeypatch.setenv("QWEN_LSP_HOME", str(tmp_path))
+    (tmp_path / "qwen-lsp.toml").write_text("ctx = 16384\n")
+    assert cli.main(["eval", str(tmp_path), "--context", "0,2048"]) == 2
+    assert "2,048 tokens of context need a ctx of 16,928" in capsys.readouterr().err
+    assert cli.main(["eval", str(tmp_path), "--context", "1024"]) == 1  # there is room; no repository is here
+    assert "not a git repository" in capsys.readouterr().err
 
 
 def test_what_is_surely_better_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
