@@ -59,7 +59,7 @@ def _serve(options: argparse.Namespace, folders: Home) -> int:
     from inference.lifecycle import egress
     from inference.lifecycle.daemon import serve
     from inference.scheduler import Scheduler
-    from inference.server.app import About
+    from inference.server.service import About
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     egress.guard()

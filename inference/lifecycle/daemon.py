@@ -21,8 +21,9 @@ from inference.lifecycle.home import Refused
 from inference.lifecycle.peer import guarded_protocol
 from inference.lifecycle.places import FileLock, Identity, Places, Record, write_record
 from inference.scheduler import Scheduler
-from inference.server.app import About, make_app
+from inference.server.app import make_app
 from inference.server.host import OwnHost
+from inference.server.service import About
 from inference.server.token import TokenRequired
 
 log = logging.getLogger(__name__)

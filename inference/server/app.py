@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -21,13 +21,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from inference import metrics
-from inference.chat import ChatTemplate
-from inference.earlier import Prompts
-from inference.errors import BodyTooLarge, EngineError, ModelLoading, UnknownModel
-from inference.generation import Constraint, Job
-from inference.grammar import Compiler, Grammar
+from inference.errors import BodyTooLarge, EngineError, ModelLoading
+from inference.generation import Job
 from inference.scheduler import Scheduler
 from inference.server import generate, status_page
+from inference.server.service import SHORT_CHARS, About, Service
 from inference.text_stream import text_of
 from inference.wire import answers, requests
 from inference.wire.answers import Envelope
@@ -36,51 +34,7 @@ from inference.wire.fields import Fields, parse
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 * 2**20  # 262,144 token ids, or as much text, several times over
-SHORT_CHARS = 4096  # tokenised in less time than it takes to ask another thread
 STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What /health says of the process besides its state. `model` is the name that was asked for."""
-
-    model: str
-    engine: str
-    pid: int
-    build: str
-    version: str
-
-
-@dataclass(slots=True)
-class Service:
-    """What the routes share. Chat template and grammars' vocabulary are read when the first request needs them."""
-
-    scheduler: Scheduler
-    about: About
-    created: int = field(default_factory=lambda: int(time.time()))
-    templates: dict[str, ChatTemplate] = field(default_factory=dict)
-    compiler: Compiler | None = None
-    prompts: Prompts = field(default_factory=Prompts)
-
-    def template(self) -> ChatTemplate | None:
-        source = self.scheduler.tokenizer.chat_template
-        if source is None:
-            return None
-        if source not in self.templates:
-            self.templates[source] = ChatTemplate(source)
-        return self.templates[source]
-
-    def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
-        """On a worker thread: a real model's vocabulary takes a second to read, a large grammar several to compile."""
-        if self.compiler is None:
-            info = self.scheduler.backend_info
-            self.compiler = Compiler(self.scheduler.tokenizer, info.n_vocab, info.end_ids)
-        return self.compiler.compile(grammar)
-
-    def check_model(self, name: str | None) -> None:
-        served = self.scheduler.backend_info.name
-        if name not in (None, "default", served, self.about.model):
-            raise UnknownModel(f"model {name!a} is not loaded; this daemon serves {served!a}", "model")
 
 
 def make_app(scheduler: Scheduler, about: About) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -170,7 +124,7 @@ async def completions(request: Request, service: Service) -> Response:
     service.check_model(asked.options.model)
 
     async def job() -> Job:
-        return await generate.completion_job(asked, service.scheduler, service.compile)
+        return await generate.completion_job(asked, service)
 
     return _Generation(service, "completion", job, asked.options)
 
@@ -181,7 +135,7 @@ async def chat_completions(request: Request, service: Service) -> Response:
     service.check_model(asked.options.model)
 
     async def job() -> Job:
-        return await generate.chat_job(asked, service.scheduler, service.compile, service.template())
+        return await generate.chat_job(asked, service)
 
     return _Generation(service, "chat", job, asked.options)
 

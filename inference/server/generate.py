@@ -11,19 +11,17 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from inference.chat import ChatTemplate, encode
+from inference.chat import encode
 from inference.earlier import Ids
 from inference.errors import BadRequest, EngineError
-from inference.generation import Chunk, Constraint, Finish, Job, Usage
-from inference.grammar import Grammar
+from inference.generation import Chunk, Finish, Job, Usage
 from inference.scheduler import Scheduler
+from inference.server.service import Service
 from inference.stream import Stream
 from inference.text_stream import TextStream
-from inference.wire.requests import ChatRequest, CompletionRequest, Options
+from inference.wire.requests import ChatRequest, CompletionRequest, Options, Parts
 
 log = logging.getLogger(__name__)
-
-Compile = Callable[[Grammar], Callable[[], Constraint]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +41,33 @@ class End:
     reason: str
 
 
-async def completion_job(request: CompletionRequest, scheduler: Scheduler, compile_grammar: Compile) -> Job:
+async def completion_job(request: CompletionRequest, service: Service) -> Job:
     """Grammars are compiled and texts tokenised on a worker thread: a long one would hold up every other request."""
-    prompt = request.prompt
+    prompt, marks = request.prompt, request.cache_marks
     if isinstance(prompt, str):
-        prompt = Ids.of(tuple(await asyncio.to_thread(scheduler.tokenizer.encode, prompt, parse_special=True)))
-    return await _job(
-        prompt, request.options, request.options.max_tokens or 0, request.cache_marks, scheduler, compile_grammar
-    )
+        encode = service.scheduler.tokenizer.encode
+        prompt = Ids.of(tuple(await asyncio.to_thread(encode, prompt, parse_special=True)))
+    elif isinstance(prompt, Parts):
+        prompt, marks = _joined(prompt, marks, service.plain)
+    return await _job(prompt, request.options, request.options.max_tokens or 0, marks, service)
 
 
-async def chat_job(
-    request: ChatRequest, scheduler: Scheduler, compile_grammar: Compile, template: ChatTemplate | None
-) -> Job:
+def _joined(
+    parts: Parts, marks: tuple[int, ...], plain: Callable[[str], tuple[int, ...]]
+) -> tuple[Ids, tuple[int, ...]]:
+    """The ids of all parts, and the marks as offsets into them."""
+    tokens: list[int] = []
+    n_begun = len(parts.begun.tokens)
+    places = [n_begun]
+    for part in parts.parts:
+        tokens += plain(part) if isinstance(part, str) else (part,)
+        places.append(n_begun + len(tokens))
+    at = {mark if mark <= n_begun else places[mark - n_begun] for mark in marks}
+    return parts.begun.then(tuple(tokens)), tuple(sorted(at))
+
+
+async def chat_job(request: ChatRequest, service: Service) -> Job:
+    template, scheduler = service.template(), service.scheduler
     if template is None:
         raise BadRequest("the model has no chat template", "messages")
     segments = template.render(request.messages, enable_thinking=request.enable_thinking)
@@ -63,7 +75,7 @@ async def chat_job(
     limit = request.options.max_tokens
     if limit is None:
         limit = max(1, scheduler.backend_info.n_ctx - len(prompt.tokens))  # a full context is the scheduler's to refuse
-    return await _job(prompt, request.options, limit, (), scheduler, compile_grammar)
+    return await _job(prompt, request.options, limit, (), service)
 
 
 async def run(job: Job, options: Options, scheduler: Scheduler) -> AsyncGenerator[Piece | End, None]:
@@ -134,14 +146,15 @@ async def _job(
     options: Options,
     max_tokens: int,
     marks: tuple[int, ...],
-    scheduler: Scheduler,
-    compile_grammar: Compile,
+    service: Service,
 ) -> Job:
     if not prompt.tokens:
         raise BadRequest("the prompt has no tokens", "prompt")
     prediction: Sequence[int] = ()
     if options.prediction:
-        prediction = await asyncio.to_thread(scheduler.tokenizer.encode, options.prediction, parse_special=False)
+        prediction = await asyncio.to_thread(
+            service.scheduler.tokenizer.encode, options.prediction, parse_special=False
+        )
     return Job(
         id=f"{time.time_ns() // 1_000_000:x}{secrets.token_hex(4)}",
         prompt=prompt.tokens,
@@ -153,6 +166,6 @@ async def _job(
         latest_of=options.latest_of,
         prediction=tuple(prediction),
         stop_ids=options.stop_ids,
-        constraint=await asyncio.to_thread(compile_grammar, options.grammar) if options.grammar else None,
+        constraint=await asyncio.to_thread(service.compile, options.grammar) if options.grammar else None,
         packed=prompt.packed,
     )

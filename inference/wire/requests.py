@@ -27,6 +27,7 @@ MAX_MARKS = 256
 MAX_NAME_CHARS = 256
 N_BEGUN = Whole(default=None, low=1, high=10_000_000)
 MAX_CONTENTS = 16_384
+MAX_PARTS_CHARS = 16_384  # tokenised while others wait
 SEED_SPAN = 2**32  # engines take 32 bits
 
 PRIORITIES = {
@@ -68,14 +69,23 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """A prompt of ids and texts by turns, after what it goes on from. No control token is recognised in a text."""
+
+    begun: Ids
+    parts: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """`prompt` as text, in which control tokens are recognised, or as token ids, which alone carry marks.
 
     Long ones may come packed, as `prompt_ids`; or as what follows the first tokens of an earlier prompt, which
-    `prompt_from` names by the id of its answer.
+    `prompt_from` names by the id of its answer; or with short texts in it, as `prompt_parts`: a mark counts each of
+    those as one.
     """
 
-    prompt: str | Ids
+    prompt: str | Ids | Parts
     cache_marks: tuple[int, ...]
     options: Options
 
@@ -98,7 +108,7 @@ def completion(fields: Fields, n_vocab: int, earlier: Callable[[str], Ids | None
     """`earlier` finds a prompt by the id of its answer."""
     begun = _begun(fields, earlier)
     prompt = _prompt(fields, n_vocab, begun)
-    marks = fields.ints("cache_marks", 0, len(prompt.tokens) if isinstance(prompt, Ids) else len(prompt))
+    marks = fields.ints("cache_marks", 0, _length(prompt))
     if marks and isinstance(prompt, str):
         raise fields.refuse("cache_marks", "needs a prompt of token ids: offsets count tokens")
     if len(marks) > MAX_MARKS:
@@ -153,7 +163,27 @@ def _begun(fields: Fields, earlier: Callable[[str], Ids | None]) -> Ids:
     return found.first(n_tokens)
 
 
-def _prompt(fields: Fields, n_vocab: int, begun: Ids) -> str | Ids:
+def _length(prompt: str | Ids | Parts) -> int:
+    if isinstance(prompt, Parts):
+        return len(prompt.begun.tokens) + len(prompt.parts)
+    return len(prompt.tokens) if isinstance(prompt, Ids) else len(prompt)
+
+
+def _parts(fields: Fields, n_vocab: int, begun: Ids) -> Parts:
+    value = fields.get("prompt_parts")
+    if not isinstance(value, list) or not value or not set(map(type, value)) <= {int, str}:
+        raise fields.refuse("prompt_parts", "must be a list of token ids and strings")
+    if not all(0 <= part < n_vocab for part in value if isinstance(part, int)):
+        raise fields.refuse("prompt_parts", f"must hold integers from 0 to {n_vocab - 1} only")
+    texts = [fields.checked_text("prompt_parts", part) for part in value if isinstance(part, str)]
+    if sum(map(len, texts)) > MAX_PARTS_CHARS:
+        raise fields.refuse("prompt_parts", f"must have at most {MAX_PARTS_CHARS} characters of text")
+    return Parts(begun, tuple(value))
+
+
+def _prompt(fields: Fields, n_vocab: int, begun: Ids) -> str | Ids | Parts:
+    if fields.get("prompt_parts") is not None:
+        return _parts(fields, n_vocab, begun)
     packed = fields.packed("prompt_ids", n_vocab - 1)
     if packed:
         return begun.then(packed)

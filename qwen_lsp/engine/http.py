@@ -5,11 +5,9 @@ Knows the wire and nothing else: not how a daemon is found, when to retry, what 
 
 import asyncio
 import os
-import sys
 import time
 import uuid
 from array import array
-from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ import httpx
 
 from qwen_lsp.engine.events import Piece, Usage, field_of, items, name_of, problem_of
 from qwen_lsp.engine.grammars import Grammar, wire
-from qwen_lsp.engine.sent import WHOLE, Begun, Earlier
+from qwen_lsp.engine.sent import PACKED_FROM, WHOLE, Begun, Earlier, Rest, rest_of
 from qwen_lsp.engine.tokens import TokenCache
 from qwen_lsp.engine.unix import Client
 from qwen_lsp.errors import EngineLoading, EngineLost, EngineRefused
@@ -31,7 +29,7 @@ READ_TIMEOUT_S = 180.0  # between two pieces; a cold prefill on a slow CPU says 
 LOAD_TIMEOUT_S = 900.0  # twenty gigabytes from a slow disk
 LOAD_POLL_S = 0.2
 UNKNOWN_PROMPT = 412  # the daemon no longer has the prompt that this one begins with
-PACKED_FROM = 512  # token ids: fewer are written and read as a list in a fifth of a millisecond
+PART_CHARS = 4096  # of new texts: more are tokenised before
 
 WINDOW = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"  # groups this window's jobs for fairness
 
@@ -113,9 +111,12 @@ class Daemon:
     async def _answer(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
         begun = self._earlier.best(request.prompt.segments)
         while True:
-            body, places = await self._body(request, begun)
+            rest = await self._rest(request, begun)
+            body = await self._body(request, rest)
+            if begun.name:
+                body["prompt_from"] = {"id": begun.name, "n_tokens": begun.places[-1]}
             at = time.perf_counter()
-            yield Usage(places[-1], None, 0, None, 0.0)
+            yield Usage(rest.places[-1], None, 0, None, 0.0)
             async with self._client.open("POST", "/v1/completions", body) as answer:
                 if answer.status_code == UNKNOWN_PROMPT and begun.name:
                     await answer.read()
@@ -128,19 +129,18 @@ class Daemon:
                 name = ""
                 while (line := await answer.line()) is not None:
                     if not name and (name := name_of(line)):
-                        self._earlier.keep(name, request.prompt.segments, places)
+                        self._earlier.keep(name, request.prompt.segments[: len(rest.places) - 1], rest.places)
                     for item in items(line, at):
                         yield item
                 return
 
-    async def _body(self, request: Request, begun: Begun) -> tuple[dict[str, Any], list[int]]:
-        """The JSON for a prompt of which the daemon has the beginning; how many tokens stand before each segment."""
+    async def _body(self, request: Request, rest: Rest) -> dict[str, Any]:
+        """The request as JSON."""
         prompt = request.prompt
-        ids, places = await self._ids(prompt.segments, begun.places)
         body: dict[str, Any] = {
             "model": self._model,
-            **_wired(ids),
-            "cache_marks": sorted({places[mark] for mark in prompt.marks}),
+            **rest.wired,
+            "cache_marks": sorted({rest.offsets[mark] for mark in prompt.marks}),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
@@ -152,27 +152,26 @@ class Daemon:
             "stream": True,
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
-        if begun.name:
-            body["prompt_from"] = {"id": begun.name, "n_tokens": places[len(begun.places) - 1]}
         if request.prediction:
             body["prediction"] = {"type": "content", "content": masked(request.prediction)}
         if request.grammar is not None:
             body["grammar"] = wire(request.grammar)
-        return body, places
+        return body
 
-    async def _ids(self, segments: Sequence[Segment], known: Sequence[int]) -> tuple[array[int], list[int]]:
-        """The token ids of the segments that the daemon has not got, and how many stand before each segment.
-
-        `known`: the places of those that it has.
-        """
-        ids, places = array("I"), list(known)
-        rest = segments[len(known) - 1 :]
-        for segment, found in zip(rest, await self._tokens.ids(rest, self._ids_of), strict=True):
-            if isinstance(segment, Control) and len(found) != 1:
+    async def _rest(self, request: Request, begun: Begun) -> Rest:
+        """What the daemon has not got of a prompt. Short texts that are new are left for it to tokenise."""
+        segments = request.prompt.segments[len(begun.places) - 1 :]
+        known: Sequence[array[int] | None] = self._tokens.known(segments)
+        new = [segment for segment, ids in zip(segments, known, strict=True) if ids is None]
+        is_short = all(isinstance(segment, Text) for segment in new) and sum(map(_n_chars, new)) <= PART_CHARS
+        # What is read ahead comes again as the beginning of others: its ids are asked for.
+        if new and (not is_short or request.max_tokens == 0 or sum(map(len, filter(None, known))) >= PACKED_FROM):
+            known = await self._tokens.ids(segments, self._ids_of)
+        for segment, ids in zip(segments, known, strict=True):
+            if isinstance(segment, Control) and ids is not None and len(ids) != 1:
                 raise EngineRefused(f"the model does not know the control token {segment.token}")
-            ids += found
-            places.append(places[-1] + len(found))
-        return ids, places
+        both = zip(segments, known, strict=True)
+        return rest_of(begun, [_safe(segment) if ids is None else ids for segment, ids in both])
 
     async def _stop_ids(self, prompt: Prompt) -> list[int]:
         """The ids of the control tokens that end the answer; those that the model does not have end nothing."""
@@ -182,9 +181,8 @@ class Daemon:
 
     async def _ids_of(self, segments: Sequence[Segment]) -> list[list[int]]:
         """By the daemon: one request for texts, one for control tokens."""
-        controls = [each.token for each in segments if isinstance(each, Control)]
-        # Masked already where they come from a file. This is the one door that every prompt goes through.
-        texts = [masked(each.text) for each in segments if isinstance(each, Text)]
+        controls = [_safe(each) for each in segments if isinstance(each, Control)]
+        texts = [_safe(each) for each in segments if isinstance(each, Text)]
         of_controls = iter(await self._tokenized(controls, parse_special=True))
         of_texts = iter(await self._tokenized(texts, parse_special=False))
         return [next(of_controls if isinstance(each, Control) else of_texts) for each in segments]
@@ -201,11 +199,10 @@ class Daemon:
         return tokens
 
 
-def _wired(ids: array[int]) -> dict[str, Any]:
-    """Token ids for the daemon: a list, and where that would be felt at each key, their bytes."""
-    if len(ids) < PACKED_FROM:
-        return {"prompt": ids.tolist()}
-    if sys.byteorder == "big":
-        ids = array("I", ids)
-        ids.byteswap()
-    return {"prompt_ids": b64encode(ids.tobytes()).decode("ascii")}
+def _n_chars(segment: Segment) -> int:
+    return len(segment.text) if isinstance(segment, Text) else 0
+
+
+def _safe(segment: Segment) -> str:
+    """A text on its way out. Masked already where it comes from a file; every prompt goes through here."""
+    return segment.token if isinstance(segment, Control) else masked(segment.text)

@@ -1,16 +1,21 @@
-"""What of a prompt the daemon has already: the segments that an earlier one began with, by the id of its answer. Pure.
+"""What of a prompt the daemon has already, by the id of an earlier one's answer; and how the rest travels.
 
-A prompt's base comes as the same objects at each key, so looking for what is new compares references. Knows no HTTP.
+A prompt's base comes as the same objects at each key, so looking for what is new compares references. Pure; no HTTP.
 """
 
+import sys
+from array import array
+from base64 import b64encode
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from qwen_lsp.prompt.segments import Segment
 
 KEPT = 6  # prompts: of keys, of what is made ahead, of warm-ups
 LEAST_TOKENS = 256  # fewer travel as quickly as a name
+PACKED_FROM = 512  # token ids: fewer are written and read as a list in a fifth of a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,47 @@ class Begun:
 
 
 WHOLE = Begun("", (0,))  # nothing: the prompt is sent whole
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What follows: `wired` are its fields of a request.
+
+    `places`: how many tokens stand before each of the prompt's segments, up to the first whose ids nobody asked for.
+    `offsets`: the same for all of them, as marks count: such a text is one.
+    """
+
+    wired: Mapping[str, Any] = field(repr=False)
+    places: tuple[int, ...] = field(repr=False)
+    offsets: tuple[int, ...] = field(repr=False)
+
+
+def rest_of(begun: Begun, parts: Sequence[array[int] | str]) -> Rest:
+    """For the ids of each segment behind what is begun, or its text."""
+    offsets = list(begun.places)
+    for part in parts:
+        offsets.append(offsets[-1] + (1 if isinstance(part, str) else len(part)))
+    n_sure = next((n for n, part in enumerate(parts) if isinstance(part, str)), len(parts))
+    places = offsets[: len(begun.places) + n_sure]
+    mixed: list[int | str] = []
+    ids = array("I")
+    for part in parts:
+        if isinstance(part, str):
+            mixed.append(part)
+        else:
+            mixed += part
+            ids += part
+    wired = _wired(ids) if n_sure == len(parts) else {"prompt_parts": mixed}
+    return Rest(wired, tuple(places), tuple(offsets))
+
+
+def _wired(ids: array[int]) -> Mapping[str, Any]:
+    """Token ids for the daemon: a list, and where that would be felt at each key, their bytes."""
+    if len(ids) < PACKED_FROM:
+        return {"prompt": ids.tolist()}
+    if sys.byteorder == "big":
+        ids.byteswap()
+    return {"prompt_ids": b64encode(ids.tobytes()).decode("ascii")}
 
 
 @dataclass(frozen=True, slots=True)

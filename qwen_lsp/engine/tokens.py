@@ -28,7 +28,7 @@ class TokenCache:
 
     async def ids(self, segments: Sequence[Segment], tokenize: Tokenize) -> list[array[int]]:
         """The ids of each segment; `tokenize` is asked once for all that are not known."""
-        found = [self._known(segment) for segment in segments]
+        found = self.known(segments)
         unknown = {_key(segment): segment for segment, ids in zip(segments, found, strict=True) if ids is None}
         if not unknown:
             return [ids for ids in found if ids is not None]
@@ -39,6 +39,10 @@ class TokenCache:
         for segment, ids in zip(segments, whole, strict=True):
             self._see(segment, ids)
         return whole
+
+    def known(self, segments: Sequence[Segment]) -> list[array[int] | None]:
+        """The same for those that are known; None for the others."""
+        return [self._known(segment) for segment in segments]
 
     def _known(self, segment: Segment) -> array[int] | None:
         seen = self._seen.get(id(segment))

@@ -15,7 +15,7 @@ from inference.backends.base import Backend
 from inference.backends.scripted import CONTROL_IDS, Script
 from inference.lifecycle.daemon import Daemon
 from inference.scheduler import Scheduler
-from inference.server.app import About
+from inference.server.service import About
 
 END = CONTROL_IDS["<|im_end|>"]
 WAIT_S = 20.0

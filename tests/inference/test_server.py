@@ -21,7 +21,8 @@ from inference.earlier import LEAST_TOKENS
 from inference.errors import EngineUnavailable, ModelBroken
 from inference.generation import Priority
 from inference.memory import GIB, Machine, MemoryPlan, ModelSizes, plan
-from inference.server.app import MAX_BODY_BYTES, SHORT_CHARS
+from inference.server.app import MAX_BODY_BYTES
+from inference.server.service import SHORT_CHARS
 from tests.inference.live import Live, Pace, counting, live, saying
 
 
@@ -112,6 +113,19 @@ def test_a_prompt_goes_on_from_an_earlier_one_as_if_it_were_sent_whole(letters: 
         "prompt_unknown",
         "prompt_from.id",
     )
+
+
+def test_ids_and_texts_by_turns_are_the_same_prompt(letters: Live) -> None:
+    ids = [97 + n % 26 for n in range(LEAST_TOKENS)]
+    name = letters.post("/v1/completions", prompt=ids, max_tokens=1).json()["id"]
+    begun, more = {"id": name, "n_tokens": LEAST_TOKENS}, {"max_tokens": 4, "return_tokens": True}
+    parts = ["é<|im_end|>", 258, "", 100, "e"]
+    marks = [LEAST_TOKENS - 1, LEAST_TOKENS + 1, LEAST_TOKENS + 2, LEAST_TOKENS + 3, LEAST_TOKENS + 4]
+    plain = letters.post("/tokenize", content=parts[0], parse_special=False).json()["tokens"]
+    short = letters.post("/v1/completions", prompt_from=begun, prompt_parts=parts, cache_marks=marks, **more).json()
+    whole = letters.post("/v1/completions", prompt=[*ids, *plain, 258, 100, 101], **more).json()
+    assert short["choices"] == whole["choices"]
+    assert whole["usage"]["prompt_tokens_details"]["cached_tokens"] == whole["usage"]["prompt_tokens"] - 1
 
 
 def test_several_texts_are_tokenized_at_once(letters: Live) -> None:

@@ -219,6 +219,14 @@ def test_a_prompt_may_go_on_from_an_earlier_one() -> None:
         going_on(2, prompt_from=7)
     with pytest.raises(UnknownPrompt):
         going_on(2, "cmpl-2")
+    asked = going_on(2, prompt_parts=["x", 7, ""], cache_marks=[2, 3, 5])
+    assert asked.prompt == requests.Parts(Ids.of((5, 6)), ("x", 7, "")) and asked.cache_marks == (2, 3, 5)
+
+
+def test_parts_of_a_prompt_that_are_refused() -> None:
+    for wrong in ([], "x", [1.5], [True], [N_VOCAB], [-1], ["\ud800"], ["x" * (requests.MAX_PARTS_CHARS + 1)]):
+        check_refused("prompt_parts", prompt_parts=wrong)
+    check_refused("cache_marks", prompt_parts=["xyz"], cache_marks=[2])
 
 
 @pytest.mark.parametrize("marks", [[-1], [4], [2, 1], [1, 1], ["1"], 1, [True]])

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qwen_lsp.engine import http
 from qwen_lsp.engine.client import EngineState, LocalEngine, Piece, Request, Usage
 from qwen_lsp.engine.grammars import EditBlocks, Grammar, JsonSchema, Lark
+from qwen_lsp.engine.http import PART_CHARS
 from qwen_lsp.engine.launch import Progress
 from qwen_lsp.engine.sent import LEAST_TOKENS
 from qwen_lsp.errors import EngineBusy, EngineError, EngineLost, EngineMissing, EngineRefused, EngineSuperseded
@@ -123,27 +125,43 @@ async def test_users_text_is_never_parsed_for_control_tokens(engine: LocalEngine
     ]
 
 
+async def sent(engine: LocalEngine, daemon: FakeDaemon, *texts: str, max_tokens: int = 32) -> dict[str, Any]:
+    """The prompt's fields in a request with these texts."""
+    prompt = Prompt((Control("<|fim_prefix|>"), *map(Text, texts)), marks=(2, 1 + len(texts)))
+    async for _ in engine.generate(Request(prompt, max_tokens, "typing")):
+        pass
+    names = ("prompt", "prompt_parts", "prompt_from", "cache_marks")
+    return {name: daemon.asked[-1][name] for name in names if name in daemon.asked[-1]}
+
+
 async def test_a_long_prompt_goes_on_from_the_one_before_it(engine: LocalEngine, daemon: FakeDaemon) -> None:
-    def asks(*texts: str) -> Request:
-        return Request(Prompt((Control("<|fim_prefix|>"), *map(Text, texts)), marks=(2,)), 32, "typing")
-
-    async def sent(*texts: str) -> tuple[object, list[int], list[int]]:
-        async for _ in engine.generate(asks(*texts)):
-            pass
-        body = daemon.asked[-1]
-        return body.get("prompt_from"), body["prompt"], body["cache_marks"]
-
     base = "a" * LEAST_TOKENS
     daemon.answers = [speaks("1", name="cmpl-1"), speaks("2", name="cmpl-2"), speaks("3", name="cmpl-3")]
-    assert await sent(base, "x") == (None, [1, *tokens(base + "x", False)], [257])
-    assert await sent(base, "xy", "z") == ({"id": "cmpl-1", "n_tokens": 257}, tokens("xyz", False), [257])
-    assert await sent(base, "xy") == ({"id": "cmpl-2", "n_tokens": 259}, [], [257])
-    assert (await sent("b" + base, "x"))[0] is None, "another beginning"
-    assert len(daemon.tokenized) == 4, "the control token, and what is new in each"
+    assert await sent(engine, daemon, base, "x", max_tokens=0) == {
+        "prompt": [1, *tokens(base + "x", False)],
+        "cache_marks": [257, 258],
+    }
+    assert await sent(engine, daemon, base, "yz", "x") == {
+        "prompt_parts": ["yz", *tokens("x", False)],
+        "prompt_from": {"id": "cmpl-1", "n_tokens": 257},
+        "cache_marks": [257, 259],
+    }, "a short text that is new is left to the daemon: a key is one request"
+    assert await sent(engine, daemon, base, "x") == {
+        "prompt": [],
+        "prompt_from": {"id": "cmpl-1", "n_tokens": 258},
+        "cache_marks": [257, 258],
+    }
+    assert "prompt_from" not in await sent(engine, daemon, "b" + base, "x"), "another beginning"
+    assert len(daemon.tokenized) == 2, "what was to be read ahead, and the control token in it"
+
+
+async def test_much_that_is_new_is_tokenized_before(engine: LocalEngine, daemon: FakeDaemon) -> None:
+    body = await sent(engine, daemon, "a" * PART_CHARS, "b")
+    assert body["cache_marks"] == [1 + PART_CHARS, 2 + PART_CHARS] and "prompt_parts" not in body
 
 
 async def test_a_prompt_that_the_daemon_has_lost_is_sent_whole(engine: LocalEngine, daemon: FakeDaemon) -> None:
-    request = Request(Prompt((Text("a" * LEAST_TOKENS), Text("x"))), 32, "typing")
+    request = Request(Prompt((Text("a" * LEAST_TOKENS), Text("x"))), 0, "warm-up")
     daemon.answers = [speaks("1", name="cmpl-1"), refuses(412, problem("not kept")), speaks("2")]
     for _ in range(2):
         said = [item.text async for item in engine.generate(request) if isinstance(item, Piece)]

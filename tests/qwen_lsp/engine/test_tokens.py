@@ -1,10 +1,7 @@
 """Ids are asked for once, and the least recently used ones go first."""
 
-from array import array
-from base64 import b64decode
 from collections.abc import Sequence
 
-from qwen_lsp.engine.http import PACKED_FROM, _wired
 from qwen_lsp.engine.tokens import ENTRY_BYTES, SEEN, TokenCache
 from qwen_lsp.prompt.segments import Control, Segment, Text
 
@@ -47,13 +44,6 @@ async def test_the_same_object_is_not_hashed_again_and_no_other_is_taken_for_it(
     for n in range(SEEN + 1):  # objects that come and go may have the address of one that went before
         assert list(map(list, await cache.ids([Text("x" * (n % 9))], tokenize))) == [[n % 9]]
     assert (await cache.ids([base], tokenize))[0] is not first
-
-
-def test_long_prompts_travel_as_bytes() -> None:
-    assert _wired(array("I", [1, 2])) == {"prompt": [1, 2]}
-    ids = array("I", range(PACKED_FROM))
-    (packed,) = _wired(ids).values()
-    assert b64decode(packed) == b"".join(n.to_bytes(4, "little") for n in ids)
 
 
 async def test_text_that_spells_a_control_token_is_another_segment() -> None:

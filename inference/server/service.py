@@ -1,0 +1,73 @@
+"""What all requests to one daemon share: the scheduler, the templates, what was read and tokenised before.
+
+For the event loop, but for `compile`. Knows no HTTP.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inference.chat import ChatTemplate
+from inference.earlier import Prompts
+from inference.errors import UnknownModel
+from inference.generation import Constraint
+from inference.grammar import Compiler, Grammar
+from inference.scheduler import Scheduler
+
+SHORT_CHARS = 4096  # tokenised in less time than it takes to ask another thread
+MOST_PLAIN = 256  # short texts whose ids are kept
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What /health says of the process besides its state. `model` is the name that was asked for."""
+
+    model: str
+    engine: str
+    pid: int
+    build: str
+    version: str
+
+
+@dataclass(slots=True)
+class Service:
+    """What the routes share. Chat template and grammars' vocabulary are read when the first request needs them."""
+
+    scheduler: Scheduler
+    about: About
+    created: int = field(default_factory=lambda: int(time.time()))
+    templates: dict[str, ChatTemplate] = field(default_factory=dict)
+    compiler: Compiler | None = None
+    prompts: Prompts = field(default_factory=Prompts)
+    _plain: OrderedDict[str, tuple[int, ...]] = field(default_factory=OrderedDict)
+
+    def template(self) -> ChatTemplate | None:
+        source = self.scheduler.tokenizer.chat_template
+        if source is None:
+            return None
+        if source not in self.templates:
+            self.templates[source] = ChatTemplate(source)
+        return self.templates[source]
+
+    def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
+        """On a worker thread: a real model's vocabulary takes a second to read, a large grammar several to compile."""
+        if self.compiler is None:
+            info = self.scheduler.backend_info
+            self.compiler = Compiler(self.scheduler.tokenizer, info.n_vocab, info.end_ids)
+        return self.compiler.compile(grammar)
+
+    def check_model(self, name: str | None) -> None:
+        served = self.scheduler.backend_info.name
+        if name not in (None, "default", served, self.about.model):
+            raise UnknownModel(f"model {name!a} is not loaded; this daemon serves {served!a}", "model")
+
+    def plain(self, text: str) -> tuple[int, ...]:
+        """The ids of a short text without control tokens. What stands around a cursor comes again with each key."""
+        found = self._plain.pop(text, None)
+        if found is None:
+            found = tuple(self.scheduler.tokenizer.encode(text, parse_special=False))
+        self._plain[text] = found
+        if len(self._plain) > MOST_PLAIN:
+            self._plain.popitem(last=False)
+        return found
