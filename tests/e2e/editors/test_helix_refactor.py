@@ -76,6 +76,17 @@ def test_it_is_confirmed_and_applied(editor: Helix) -> None:
         editor.saved(name, project.refactored(name))
 
 
+def test_one_undo_takes_it_back(editor: Helix) -> None:
+    ask(editor)
+    editor.terminal.shows("4 files change", "Apply", "Cancel")
+    editor.keys("Enter")
+    editor.terminal.shows(project.IMPORT)
+    assert outcome(editor)["applied"] is True
+    editor.keys("u")
+    editor.terminal.shows(project.CONSTANT)
+    editor.saved("shop/stock.py", f"{COMMENT}\n{project.STOCK}")
+
+
 def test_it_is_refused(editor: Helix) -> None:
     ask(editor)
     editor.terminal.shows("4 files change", "Cancel")

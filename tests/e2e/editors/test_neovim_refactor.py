@@ -103,6 +103,16 @@ def test_it_is_confirmed_applied_and_reported(editor: Neovim) -> None:
     check_all_done(editor)
 
 
+def test_one_undo_in_each_file_takes_it_back(editor: Neovim) -> None:
+    ask(editor)
+    confirm(editor, "a")
+    assert outcome(editor)["applied"] is True
+    editor.terminal.keys("Escape")
+    for name in project.CHANGED:
+        editor.lua("vim.api.nvim_buf_call(vim.fn.bufnr(...), function() vim.cmd('silent undo') end)", name)
+        assert editor.text(name) + "\n" == project.FILES[name].replace("\r\n", "\n")
+
+
 def test_its_diff_is_read_and_it_is_refused(editor: Neovim) -> None:
     ask(editor)
     confirm(editor, "d")
