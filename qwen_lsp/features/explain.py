@@ -7,6 +7,7 @@ from qwen_lsp.features.refactor.ask import ask
 from qwen_lsp.features.refactor.wording import explain_turns
 from qwen_lsp.prompt.layouts.chat import chat
 from qwen_lsp.text.document import Document
+from qwen_lsp.text.fences import inert
 from qwen_lsp.text.snapshot import Snapshot
 
 MAX_TOKENS = 700
@@ -27,7 +28,7 @@ async def explain(snapshot: Snapshot, document: Document, start: int, end: int, 
     said = await ask(engine, Request(chat(turns), MAX_TOKENS, "action"))
     if not said.text.strip():
         raise NotDone("the model has nothing to say about it")
-    return said.text.strip() + "\n"
+    return inert(said.text.strip()) + "\n"
 
 
 def _line(text: str, offset: int) -> str:

@@ -3,21 +3,23 @@
 from difflib import unified_diff
 
 from qwen_lsp.features.refactor.values import FileChange, Refactored
-from qwen_lsp.text.fences import fenced
+from qwen_lsp.text.fences import fenced, inert
 
 MAX_DIFF_LINES = 400  # of one file
 
 
 def report(title: str, done: Refactored) -> str:
     """What changes, what was checked, what it took."""
-    lines = [f"# {title}", ""]
+    lines = [f"# {title}"]
     lines += [f"- {_headline(change)}" for change in done.changes]
     lines += [f"- passed: {check}" for check in done.passed]
     lines += [f"- new finding: {finding}" for finding in done.findings]
     lines += [f"- not checked: {done.unchecked}"] if done.unchecked else []
     lines += [f"- left alone: {done.plan.leaves}"] if done.plan.leaves else []
     rounds = "once" if done.n_rounds == 1 else f"in {done.n_rounds} rounds"
-    lines += [f"- written {rounds}, {done.usage.completion_tokens:,} tokens", ""]
+    lines += [f"- written {rounds}, {done.usage.completion_tokens:,} tokens"]
+    lines = [inert(" ".join(line.split())) for line in lines]
+    lines = [lines[0], "", *lines[1:], ""]
     for change in done.changes:
         lines += [f"## {change.path}", "", fenced(_shortened(diff(change)), "diff"), ""]
     return "\n".join(lines)
