@@ -78,6 +78,7 @@ class MemoryPlan:
     snapshots_bytes: int
     work_bytes: int  # a part of the headroom: what one pass takes at this context
     headroom_bytes: int
+    away_bytes: int  # what idle sequences may take outside the engine's rows: of the headroom, and what is left
     room_bytes: int  # what there is for all parts, in both memories where there are two
     on_gpu: bool
     limited_by: LimitedBy
@@ -234,6 +235,7 @@ def _divide(room: _Room, want: _Want, n_units: int) -> _Division:
     else:
         near = _Share(room.near, room.what, (*model, ("headroom", work + states)))
         shares = (near, _Share(room.beside, "beside the GPU", (*kept, ("headroom", copy + sizes.process_bytes))))
+    left = max(0, shares[-1].room - shares[-1].n_bytes)
     plan = MemoryPlan(
         n_ctx=n_ctx,
         n_cells=n_cells,
@@ -243,6 +245,7 @@ def _divide(room: _Room, want: _Want, n_units: int) -> _Division:
         snapshots_bytes=snapshots,
         work_bytes=work,
         headroom_bytes=work + states + copy + sizes.process_bytes,
+        away_bytes=min(copy + left, rows + states),
         room_bytes=sum(share.room for share in shares),
         on_gpu=room.on_gpu,
         limited_by=want.limited_by(n_ctx),

@@ -59,6 +59,7 @@ class EngineSettings:
     n_ctx: int = 32_768  # longest sequence; the model's own limit wins where it is smaller
     n_cells: int = 65_536  # attention rows for all sequences together
     cache_bytes: int = 4 << 30  # rows and snapshots kept for all sequences together
+    away_bytes: int = 4 << 30  # idle sequences that left the engine's pool of rows, if it has one
     max_sequences: int = 8
     n_threads: int = 0  # 0: one per physical core
     chunk: int = 512  # most tokens in one forward pass

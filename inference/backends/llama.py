@@ -15,15 +15,12 @@ from cyllama.llama import llama_cpp as cpp
 
 from inference.backends import llama_load
 from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
+from inference.backends.llama_pool import RECURRENT_ONLY, WHOLE, Pool
 from inference.backends.masked import MaskedSampler
 from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along, outcome
 from inference.errors import EngineError, ModelBroken, QueueFull
 from inference.generation import Constraint, Sampling
 from inference.tokenizer import TextTokenizer
-
-_WHOLE, _RECURRENT_ONLY = 0, 1  # 1: LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-_RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "seed from the clock"
-_MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
 
 
 class LlamaBackend:
@@ -37,13 +34,16 @@ class LlamaBackend:
         self._spare = settings.max_sequences  # the sequence that holds the state while a draft is tried
         self.n_evaluated = 0
         self._batch = cpp.LlamaBatch(n_tokens=settings.chunk, embd=0, n_seq_max=1)
-        self._greedy = _chain(Sampling())
+        self._greedy = llama_load.sampler(Sampling())
         self._is_poisoned = False  # some state holds NaN
         self._has_recurrent_state = self._model.is_hybrid() or self._model.is_recurrent()
         n_ctx = min(settings.n_ctx, self._model.n_ctx_train)
         n_vocab = self._model.get_vocab().n_vocab
         self._sequences = Sequences(settings.max_sequences, n_ctx, n_vocab)
+        is_fused = llama_load.is_fused(self._model, settings)
+        self._pool = Pool(self._context, self._spare, has_state=self._has_recurrent_state, is_fused=is_fused)
         row_bytes, snapshot_bytes, self._state_bytes = self._warm_up()
+        self._pool.limit(settings.away_bytes, row_bytes, self._state_bytes)
         self.info = ModelInfo(
             name=name,
             engine="llama",
@@ -62,11 +62,15 @@ class LlamaBackend:
         )
 
     def open(self) -> int:
-        return self._sequences.open()
+        return self._open(self._sequences.open())
+
+    def _open(self, seq: int) -> int:
+        self._pool.open(seq)
+        return seq
 
     def close(self, seq: int) -> None:
         self._sequences.close(seq)
-        self._context.memory_seq_rm(seq, -1, -1)
+        self._pool.close(seq)
 
     def evaluate(self, seq: int, tokens: Sequence[int]) -> None:
         """Looks at the logits at once: rows that are no numbers would reach other sequences with the next pass."""
@@ -78,12 +82,14 @@ class LlamaBackend:
         if self._is_poisoned:
             self._wash()
         for offset in range(0, len(tokens), self._chunk):
-            self._decode(seq, tokens[offset : offset + self._chunk], start + offset)
+            chunk = tokens[offset : offset + self._chunk]
+            self._pool.ready((seq,), len(chunk))
+            self._decode(seq, chunk, start + offset)
 
     def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> Any:
         if constraint is not None:
             return MaskedSampler(sampling, constraint)
-        return self._greedy if sampling.temperature <= 0 else _chain(sampling)
+        return self._greedy if sampling.temperature <= 0 else llama_load.sampler(sampling)
 
     def sample(self, seq: int, sampler: Any) -> int:
         self._sequences.check_logits(seq)
@@ -99,6 +105,7 @@ class LlamaBackend:
             self._append(seq, start, tokens)
             self._sequences.drew(seq, 1)
             return (self._draw(-1, sampler),)
+        self._pool.ready((seq,), len(tokens))
         # A copy shares the state until the next pass, which writes elsewhere: going back to it copies nothing either.
         self._context.memory_seq_cp(seq, self._spare, -1, -1)
         try:
@@ -108,6 +115,7 @@ class LlamaBackend:
             if missed:
                 self._context.memory_seq_rm(seq, -1, -1)
                 self._context.memory_seq_cp(self._spare, seq, -1, -1)
+                self._pool.cut(seq, start)
         finally:
             self._context.memory_seq_rm(self._spare, -1, -1)
         self._sequences.drew(seq, len(drawn), tokens[: n_owed + len(drawn)] if missed else ())
@@ -117,11 +125,13 @@ class LlamaBackend:
         for step in steps:
             self._append(step.seq, *self._sequences.settle(step.seq))
         starts = [self._sequences.admit(step.seq, (step.token,))[0] for step in steps]
+        self._pool.ready([step.seq for step in steps], len(steps))
         self._batch.clear()
         for step, start in zip(steps, starts, strict=True):
             self._batch.add(step.token, start, [step.seq], True)
         self._decode_batch(len(steps))
         for step in steps:
+            self._pool.grew(step.seq, 1)
             self._sequences.drew(step.seq, 1)
         return [outcome(partial(self._draw, i, step.sampler)) for i, step in enumerate(steps)]
 
@@ -152,7 +162,8 @@ class LlamaBackend:
         n_tokens = self._sequences.length(seq)
         state = b""
         if self._has_recurrent_state and n_tokens:
-            state = self._context.get_state_seq_data_with_flags(seq, _RECURRENT_ONLY)
+            self._pool.bring(seq)
+            state = self._context.get_state_seq_data_with_flags(seq, RECURRENT_ONLY)
         return Snapshot(n_tokens, len(state), state)
 
     def restore(self, seq: int, snapshot: Snapshot) -> None:
@@ -162,10 +173,12 @@ class LlamaBackend:
 
     def fork(self, seq: int, snapshot: Snapshot) -> int:
         self._sequences.check_cut(seq, snapshot)
-        child = self._sequences.open()
+        child = self.open()
         if snapshot.n_tokens:
+            self._pool.bring(seq)
             # The copy takes the parent's present recurrent state along; putting the snapshot back replaces it.
             self._context.memory_seq_cp(seq, child, 0, snapshot.n_tokens)
+            self._pool.forked(seq, child, snapshot.n_tokens)
         try:
             self._put_back(child, snapshot)
         except Exception:
@@ -176,14 +189,15 @@ class LlamaBackend:
 
     def rows_bytes(self) -> int:
         """The pool of all rows, used or not, is allocated when the model loads."""
-        return self.info.n_cells * self.info.row_bytes
+        return self.info.n_cells * self.info.row_bytes + self._pool.out_bytes()
 
     def dump(self, seq: int, snapshot: Snapshot) -> Payload:
         self._sequences.check_dump(seq, snapshot)
+        self._pool.bring(seq)
         self._context.memory_seq_cp(seq, self._spare, 0, snapshot.n_tokens)  # shares the rows
         try:
-            self._put_back(self._spare, snapshot)
-            state = self._context.get_state_seq_data_with_flags(self._spare, _WHOLE)
+            self._cut(self._spare, snapshot)
+            state = self._context.get_state_seq_data_with_flags(self._spare, WHOLE)
         finally:
             self._context.memory_seq_rm(self._spare, -1, -1)
         return self._layout(snapshot.n_tokens), state
@@ -192,15 +206,17 @@ class LlamaBackend:
         """llama.cpp looks for its own kinds and sizes, but takes more than is asked for, and believes positions."""
         if len(payload) != 2 or payload[0] != self._layout(n_tokens) or len(payload[1]) != self._n_bytes(n_tokens):
             raise ModelBroken(f"a saved sequence of {n_tokens} tokens is cut off or not of this model")
-        seq = self._sequences.open_at(n_tokens)
+        self._pool.check_room(n_tokens)
+        seq = self._open(self._sequences.open_at(n_tokens))
         try:
-            self._context.set_state_seq_data_with_flags(payload[1], seq, _WHOLE)
+            self._context.set_state_seq_data_with_flags(payload[1], seq, WHOLE)
             if self._context.memory_seq_pos_max(seq) != n_tokens - 1:
                 raise ModelBroken(f"a saved sequence of {n_tokens} tokens ends elsewhere")
+            self._pool.grew(seq, n_tokens)
             return seq, self.snapshot(seq)
-        except ValueError as error:  # it is whole and of this model, so: no rows left
+        except ValueError as error:
             self.close(seq)
-            raise QueueFull(f"no room for {n_tokens} saved tokens in {self._context.n_ctx} rows") from error
+            raise ModelBroken(f"a saved sequence of {n_tokens} tokens is not one of llama.cpp's") from error
         except ModelBroken:
             self.close(seq)
             raise
@@ -216,12 +232,17 @@ class LlamaBackend:
         self._model.close()
 
     def _put_back(self, seq: int, snapshot: Snapshot) -> None:
+        self._pool.bring(seq)
+        self._pool.cut(seq, snapshot.n_tokens)
+        self._cut(seq, snapshot)
+
+    def _cut(self, seq: int, snapshot: Snapshot) -> None:
         """State first: llama.cpp refuses to cut a sequence below its recurrent position."""
         if snapshot.n_tokens == 0:
             self._context.memory_seq_rm(seq, -1, -1)
             return
         if snapshot.state:
-            self._context.set_state_seq_data_with_flags(snapshot.state, seq, _RECURRENT_ONLY)
+            self._context.set_state_seq_data_with_flags(snapshot.state, seq, RECURRENT_ONLY)
         if not self._context.memory_seq_rm(seq, snapshot.n_tokens, -1):
             raise ModelBroken(f"llama.cpp could not cut a sequence to {snapshot.n_tokens} tokens")
 
@@ -231,6 +252,7 @@ class LlamaBackend:
         for i, token in enumerate(tokens):
             self._batch.add(token, start + i, [seq], i >= len(tokens) - n_drawn)
         self._decode_batch(len(tokens))
+        self._pool.grew(seq, len(tokens))
 
     def _decode_batch(self, n_tokens: int) -> None:
         self.n_evaluated += n_tokens
@@ -245,16 +267,9 @@ class LlamaBackend:
         """A sequence with NaN was closed: get rid of its numbers, which lie where they lay. Nothing times NaN is NaN,
         and the attention of others and new recurrent states multiply what is freed with nothing.
 
-        The state of the sequences that are left goes out, all memory is zeroed, and their state goes in again. They
-        share no rows any more: where that is too much, it must wait for the end of some.
+        Everything leaves the pool, and comes back into cleaned memory when it is asked for.
         """
-        left = self._sequences.numbers
-        if sum(map(self._sequences.length, left)) > self._context.n_ctx:
-            return
-        states = [self._context.get_state_seq_data_with_flags(seq, _WHOLE) for seq in left]
-        self._context.kv_cache_clear(True)
-        for seq, state in zip(left, states, strict=True):
-            self._context.set_state_seq_data_with_flags(state, seq, _WHOLE)
+        self._pool.empty(wipe=True)
         self._is_poisoned = False
 
     def _draw_masked(self, index: int, sampler: MaskedSampler) -> int:
@@ -277,24 +292,8 @@ class LlamaBackend:
         for _ in range(2):
             self.evaluate(seq, [0])
             self._check_logits(-1)
-            sizes.append(self._context.get_state_seq_size_with_flags(seq, _WHOLE))
+            sizes.append(self._context.get_state_seq_size_with_flags(seq, WHOLE))
         snapshot_bytes = self.snapshot(seq).n_bytes
         self.close(seq)
         row_bytes = sizes[1] - sizes[0]
         return row_bytes, snapshot_bytes, sizes[0] - row_bytes
-
-
-def _chain(sampling: Sampling) -> Any:
-    chain = cpp.LlamaSampler(cpp.LlamaSamplerChainParams())
-    if sampling.temperature <= 0:
-        chain.add_greedy()
-        return chain
-    if sampling.top_k > 0:
-        chain.add_top_k(sampling.top_k)
-    if sampling.top_p < 1:
-        chain.add_top_p(sampling.top_p, 1)
-    if sampling.min_p > 0:
-        chain.add_min_p(sampling.min_p, 1)
-    chain.add_temp(max(sampling.temperature, _MIN_TEMPERATURE))
-    chain.add_dist(sampling.seed % _RANDOM_SEED)
-    return chain

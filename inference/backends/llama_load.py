@@ -1,4 +1,4 @@
-"""Loading a GGUF into a llama.cpp context, and which GPUs it would use. Knows no sequences and no tokens.
+"""Loading a GGUF into a llama.cpp context, which GPUs it would use, and samplers. Knows no sequences and no tokens.
 
 With `llama` the only module that knows cyllama.
 """
@@ -17,6 +17,7 @@ from cyllama.utils.platform import physical_cores
 
 from inference.backends.base import EngineSettings
 from inference.errors import ModelBroken
+from inference.generation import Sampling
 from inference.memory import MIB, Gpu
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _USED_DEVICE = re.compile(r"using device (?P<device>\S+) \((?P<name>.*)\) \(.*\)
 _KINDS = {"CUDA": "cuda", "ROCm": "rocm", "Vulkan": "vulkan", "SYCL": "sycl", "MTL": "metal", "Metal": "metal"}
 _SCORE_BYTES = 4  # of one query head, token and row
 _LOAD_ERRORS_KEPT = 3  # lines of llama.cpp's log in our message
+_RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "seed from the clock"
+_MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
 
 
 def gpu(probe: Path) -> Gpu | None:
@@ -119,3 +122,19 @@ def context_params(model: Any, settings: EngineSettings) -> Any:
     params.n_threads = params.n_threads_batch = n_threads(settings)
     params.type_k = params.type_v = _GGML_F32 if settings.exact else _GGML_F16
     return params
+
+
+def sampler(sampling: Sampling) -> Any:
+    chain = cpp.LlamaSampler(cpp.LlamaSamplerChainParams())
+    if sampling.temperature <= 0:
+        chain.add_greedy()
+        return chain
+    if sampling.top_k > 0:
+        chain.add_top_k(sampling.top_k)
+    if sampling.top_p < 1:
+        chain.add_top_p(sampling.top_p, 1)
+    if sampling.min_p > 0:
+        chain.add_min_p(sampling.min_p, 1)
+    chain.add_temp(max(sampling.temperature, _MIN_TEMPERATURE))
+    chain.add_dist(sampling.seed % _RANDOM_SEED)
+    return chain

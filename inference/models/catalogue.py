@@ -90,10 +90,11 @@ def load_planned(files: ModelFiles, n_ctx: int | None, settings: EngineSettings,
             n_ctx=plan.n_ctx,
             n_cells=plan.n_cells,
             cache_bytes=plan.cache_bytes,
+            away_bytes=plan.away_bytes,
             use_gpu=plan.on_gpu,
             wired_bytes=plan.total_bytes,
             work_bytes=plan.work_bytes,
-            scores_bytes=min(settings.scores_bytes, plan.room_bytes - plan.total_bytes),
+            scores_bytes=min(settings.scores_bytes, plan.room_bytes - plan.total_bytes - plan.away_bytes),
         )
         backend = _load(files, header, fitting)
         backend.info = replace(backend.info, plan=plan)

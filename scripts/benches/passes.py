@@ -4,7 +4,8 @@
 
 A pass is the daemon's own step: a token, a draft that is wrong at once, and the way back. `in a row` follows passes of
 the same size, `after one` a plain pass, as drafts come: llama.cpp prepares anew when the size changes. Then recorded
-edits are drawn by force with drafts and without. CPU seconds, which other programs move less; for several threads wall.
+edits are drawn by force with drafts and without. `beside` is what a new prompt costs while other sequences, which share
+nothing with it, are held. CPU seconds, which other programs move less; for several threads wall.
 """
 
 import argparse
@@ -22,12 +23,15 @@ import platformdirs
 from inference.backends.base import Backend, EngineSettings
 from inference.generation import GREEDY
 from inference.models.catalogue import EMBEDDED, load, resolve
+from inference.runner import CHUNK
 from inference.tokenizer import from_folder
 from scripts.benches import inference_decode, inference_servers, larger_model
 from scripts.benches.inference_commits import recorded
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 REPEATS = 7
+LONG, BESIDE = 8000, (0, 1, 2, 4)  # tokens of one sequence; how many are held
+N_NEW, N_MORE = 1000, 10  # tokens of a new prompt, and of a key in it
 ANSWER_TOKENS = 300  # of each recorded edit
 SEED = 0
 
@@ -37,12 +41,13 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in options.model:
             path = str(larger_model.write(Path(folder) / "larger.gguf")) if name == "larger" else name
-            settings = EngineSettings(n_ctx=8192, n_cells=16_384, chunk=256, n_threads=options.threads)
+            settings = EngineSettings(n_ctx=8192, n_cells=36_864, chunk=CHUNK, n_threads=options.threads)
             backend = load(resolve(path, "llama"), settings)
             clock = time.process_time if options.threads == 1 else time.perf_counter
             print(f"{name}: {backend.info.weight_bytes / 2**20:.0f} MiB of weights, {options.threads} thread(s)")
             for context in options.contexts:
                 _curve(backend, context, clock)
+            _beside(backend, clock)
             _edits(backend, options.edits)
             backend.shutdown()
     return 0
@@ -76,6 +81,36 @@ def _curve(backend: Backend, context: int, clock: Callable[[], float]) -> None:
         print(f"    {size:4} {both} {further:>12}")
     backend.close(seq)
     sys.stdout.flush()
+
+
+def _beside(backend: Backend, clock: Callable[[], float]) -> None:
+    numbers = random.Random(SEED)
+
+    def tokens(n: int) -> list[int]:
+        return [numbers.randrange(backend.info.n_vocab) for _ in range(n)]
+
+    def timed(seq: int, n: int) -> float:
+        new, begun = tokens(n), clock()
+        for at in range(0, n, CHUNK):
+            backend.evaluate(seq, new[at : at + CHUNK])
+        return (clock() - begun) * 1e3
+
+    others: list[int] = []
+    for n in BESIDE:
+        for _ in range(n - len(others)):
+            others.append(backend.open())
+            timed(others[-1], LONG)
+        found = []
+        for _ in range(REPEATS):
+            for other in others[-1:]:
+                timed(other, 1)  # it is used in between
+            seq = backend.open()
+            found.append((timed(seq, N_NEW), timed(seq, N_MORE)))
+            backend.close(seq)
+        new, more = (median(each) for each in zip(*found, strict=True))
+        print(f"  {n} others of {LONG} tokens: {N_NEW} new ones {new:6.1f} ms, {N_MORE} more {more:.2f} ms", flush=True)
+    for seq in others:
+        backend.close(seq)
 
 
 def _edits(backend: Backend, n: int) -> None:

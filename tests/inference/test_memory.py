@@ -109,6 +109,7 @@ def test_what_a_plan_says() -> None:
         "26 snapshots 1.6 GiB + headroom 1.6 GiB = 3.2 GiB of 27.8 GiB (beside the GPU)"
     )
     assert with_gpu.on_gpu
+    assert with_gpu.away_bytes == with_gpu.rows_bytes + 9 * 65_863_680  # all of them: beside the GPU is room
     assert not planned(box(32, 12), real(Q4)).on_gpu
 
 
@@ -119,6 +120,7 @@ def test_the_embedded_model_runs_on_a_small_container() -> None:
         "weights 8 MiB + rows for 64k 66 MiB + 128 snapshots 14 MiB + headroom 238 MiB = 325 MiB of 768 MiB "
         "(1.0 GiB less what the system needs)"
     )
+    assert found.away_bytes > found.rows_bytes
 
 
 def test_a_model_without_recurrent_state_has_no_snapshots() -> None:
@@ -194,6 +196,7 @@ def test_parts_never_exceed_the_machine(machine: Machine, sizes: ModelSizes, ask
     assert isinstance(found, MemoryPlan)
     on_own_gpu = found.on_gpu and machine.gpu is not None and not machine.gpu.is_shared
     assert found.total_bytes <= found.room_bytes
+    assert found.away_bytes <= found.room_bytes - found.total_bytes + found.headroom_bytes
     there_is = machine.total_bytes + (machine.gpu.free_bytes if on_own_gpu and machine.gpu else 0)
     assert found.room_bytes <= there_is
     if not on_own_gpu and machine.available_bytes is not None:

@@ -136,20 +136,22 @@ def test_attention_is_fused_where_its_scores_would_take_too_much(
     assert order not in dumped[2] and order not in dumped[3]
 
 
-def test_it_waits_with_cleaning_while_that_would_not_fit(exact_gguf: Path) -> None:
-    """Forks share rows; out and in again they would not."""
+def test_what_shares_rows_is_cleaned_and_shares_them_still(exact_gguf: Path) -> None:
+    """There is no room for both in full."""
     backend = LlamaBackend("small", exact_gguf, tokenizer_of(exact_gguf), replace(SMALL, max_sequences=3))
     text = [*TEXT, *TEXT[:40]]
     with opened(backend, text) as parent:
         child = backend.fork(parent, backend.snapshot(parent))
+        backend.evaluate(child, [67])
         backend._is_poisoned = True
         backend.evaluate(parent, [65])
-        assert backend._is_poisoned
-        backend.close(child)
-        backend.evaluate(parent, [66])
         assert not backend._is_poisoned
-        said = say(backend, parent, 4)
-    assert said == answer(backend, [*text, 65, 66], 4)
+        said = []
+        for seq, token in ((child, 68), (parent, 66)):
+            backend.evaluate(seq, [token])
+            said.append(say(backend, seq, 4))
+        backend.close(child)
+    assert said == [answer(backend, [*text, *end], 4) for end in ((67, 68), (65, 66))]
     backend.shutdown()
 
 
