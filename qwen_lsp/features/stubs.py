@@ -72,9 +72,17 @@ class _Found:
 
 
 def _place(text: str, start: int, end: int) -> tuple[int, int]:
-    """A cursor behind the last character of a line belongs to it: there it stands after a line was typed."""
-    behind = text[start : start + 1] in ("", "\r", "\n") and text[start - 1 : start].strip()
-    return (start - 1, start - 1) if behind and not text[start:end].strip() else (start, end)
+    """What a bare cursor means: in a line's indentation its first character, behind the last one that one."""
+    if text[start:end].strip():
+        return start, end
+    before = text[max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1 : start]
+    if before.strip():
+        behind = text[start : start + 1] in ("", "\r", "\n") and not before[-1].isspace()
+        return (start - 1, start - 1) if behind else (start, end)
+    first = start
+    while text[first : first + 1] in (" ", "\t"):
+        first += 1
+    return (start, end) if text[first : first + 1] in ("", "\r", "\n") else (first, first)
 
 
 def _function(language_id: str, text: str, start: int, end: int) -> _Found | None:
