@@ -40,6 +40,11 @@ IN_HOST = (
     "a comment directive is an action, and its change is shown first",
     "what an action explains is shown",
 )
+IN_FOLDERS = (
+    "the server is told of both folders, and asks for each one's settings",
+    "a suggestion is accepted in either folder",
+    "a folder's own setting counts in that folder only",
+)
 IN_WINDOW = (
     "a folder that is not trusted has a server that runs none of its checks",
     "code actions are listed where the cursor is, and one is taken",
@@ -66,7 +71,7 @@ def code(vsix: Path, daemons: Daemons, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def in_window(code: Code, in_host: dict[str, Outcome]) -> dict[str, Outcome]:
+def in_window(code: Code, in_host: dict[str, Outcome], in_folders: dict[str, Outcome]) -> dict[str, Outcome]:
     """By keyboard and mouse, as far as it can be seen; in a folder that is not trusted at first."""
     code.set({"security.workspace.trust.enabled": True})
     return code.in_page("steps.mjs", timeout_s=180)
@@ -77,6 +82,12 @@ def in_host(code: Code) -> dict[str, Outcome]:
     return code.in_host("suite.js", timeout_s=180)
 
 
+@pytest.fixture(scope="module")
+def in_folders(code: Code, in_host: dict[str, Outcome]) -> dict[str, Outcome]:
+    """A window of two projects."""
+    return code.in_host("folders.js", 90, (code.project, project.make(code.scratch / "other")))
+
+
 @pytest.mark.parametrize("name", IN_HOST)
 def test_in_the_extension_host(in_host: dict[str, Outcome], name: str) -> None:
     assert in_host[name].error == ""
@@ -84,6 +95,10 @@ def test_in_the_extension_host(in_host: dict[str, Outcome], name: str) -> None:
 
 def test_no_check_in_the_host_is_forgotten(in_host: dict[str, Outcome]) -> None:
     assert tuple(in_host) == IN_HOST
+
+
+def test_in_a_window_of_two_folders(in_folders: dict[str, Outcome]) -> None:
+    assert in_folders == {name: Outcome("", in_folders[name].ms) for name in IN_FOLDERS}
 
 
 @pytest.mark.parametrize("name", IN_WINDOW)

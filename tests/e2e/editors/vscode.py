@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +80,14 @@ class Code:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(QUIET | dict(settings)))
 
-    def in_host(self, suite: str, timeout_s: float) -> dict[str, Outcome]:
-        """Run a suite inside the extension host."""
-        return self._browser({"suite": str(SCRIPTS / "host" / suite)}, timeout_s)
+    def in_host(self, suite: str, timeout_s: float, folders: Sequence[Path] = ()) -> dict[str, Outcome]:
+        """Run a suite inside the extension host; `folders`: in a window of these instead of the project."""
+        what = {"suite": str(SCRIPTS / "host" / suite)}
+        if folders:
+            workspace = self.scratch / "several.code-workspace"
+            workspace.write_text(json.dumps({"folders": [{"path": str(folder)} for folder in folders]}))
+            what["workspace"] = str(workspace)
+        return self._browser(what, timeout_s)
 
     def in_page(self, steps: str, timeout_s: float) -> dict[str, Outcome]:
         """Do a module's steps in the page, as a user with keyboard and mouse."""

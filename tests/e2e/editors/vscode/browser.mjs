@@ -26,6 +26,7 @@ page.on("request", (request) => {
   if (protocol.startsWith("http") && hostname !== "127.0.0.1" && !hostname.endsWith(WEBVIEW)) elsewhere.add(hostname);
 });
 
+const opened = job.workspace ? `workspace=${job.workspace}` : `folder=${job.project}`;
 let code = 1;
 try {
   code = job.suite ? await inHost() : await inPage();
@@ -50,16 +51,21 @@ async function inHost() {
     ["extensionTestsPath", remote(job.suite)],
     ["skipWelcome", "true"],
   ];
-  await page.goto(`${job.address}/?folder=${job.project}&payload=${encodeURIComponent(JSON.stringify(payload))}`);
+  if (job.workspace) await shown(); // code-server 1.139 may open a workspace that it does not know without its folders
+  await page.goto(`${job.address}/?${opened}&payload=${encodeURIComponent(JSON.stringify(payload))}`);
   const late = new Promise((resolve) => setTimeout(resolve, job.timeoutMs, "late"));
   const result = await Promise.race([ended, late]);
   if (result !== 0) await page.screenshot({ path: path.join(job.scratch, "failed.png") });
   return result === 0 ? 0 : 1;
 }
 
-async function inPage() {
-  await page.goto(`${job.address}/?folder=${job.project}`);
+async function shown() {
+  await page.goto(`${job.address}/?${opened}`);
   await page.waitForSelector(".monaco-workbench .part.editor", { timeout: 60_000 });
+}
+
+async function inPage() {
+  await shown();
   const { run } = await import(pathToFileURL(job.steps).href);
   return run(page, job);
 }

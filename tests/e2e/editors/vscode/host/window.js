@@ -5,7 +5,7 @@ const vscode = require("vscode");
 const { until } = require("./harness");
 
 const root = () => vscode.workspace.workspaceFolders[0].uri;
-const at = (name) => vscode.Uri.joinPath(root(), name);
+const at = (name) => (typeof name === "string" ? vscode.Uri.joinPath(root(), name) : name);
 const extension = () => vscode.extensions.getExtension("qwen-lsp.qwen-lsp");
 
 const onDisk = (name) => fs.readFileSync(at(name).fsPath, "utf8");
@@ -25,7 +25,7 @@ async function ready() {
   return api;
 }
 
-/** A file of the project as it is on the disk, with `typed` at its end and the cursor behind that. */
+/** A file of the first folder, or one by its URI, as it is on the disk, with `typed` at its end and the cursor behind that. */
 async function open(name, typed, end = "\n") {
   const document = await vscode.workspace.openTextDocument(at(name));
   const editor = await vscode.window.showTextDocument(document);
