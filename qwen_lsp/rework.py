@@ -95,9 +95,8 @@ def _asked(instruction: str, paths: Sequence[Path], place: Workspace) -> Asked:
     if not names:
         return Asked(instruction)
     files = [name for name, path in zip(names, paths, strict=True) if path.is_file()]
-    folders = [name for name, path in zip(names, paths, strict=True) if not path.is_file()]
-    below = [path for path in place.walked() if any(name == "." or path.startswith(f"{name}/") for name in folders)]
-    scope = tuple(dict.fromkeys((*files, *below)))
+    folders = [f"{name}/" for name, path in zip(names, paths, strict=True) if not path.is_file()]
+    scope = None if "./" in folders else tuple(dict.fromkeys((*files, *folders)))
     return Asked(instruction, files[0] if files else "", scope=scope, plan=_planned(files, folders))
 
 

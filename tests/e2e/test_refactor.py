@@ -94,6 +94,7 @@ def test_a_failing_check_is_mended_in_the_second_round(project: Path) -> None:
 
 
 def test_only_what_was_named_may_change(project: Path) -> None:
+    assert "shop.py" in run(project, "refactor", "rename Cart.total to price", "--path", ".", code=0).stdout
     run(project, "refactor", "rename Cart.total to price", "--path", "cart.py", "--apply", code=0)
     assert holds(project) == {**FILES, "cart.py": AFTER["cart.py"]}
     run(project, "refactor", "x", "--path", "none.py", code=2)

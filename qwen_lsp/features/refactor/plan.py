@@ -45,11 +45,11 @@ async def planned(asked: Asked, workspace: Workspace, engine: Engine) -> tuple[P
     """The plan, without what may not be touched; what that was is said in `leaves`. Raises EngineError."""
     if asked.plan is not None:
         return await asyncio.to_thread(_admitted, asked.plan, asked, workspace), NO_USAGE
-    if asked.scope is not None and len(asked.scope) == 1:
+    if asked.scope is not None and len(asked.scope) == 1 and not asked.scope[0].endswith("/"):
         return await asyncio.to_thread(_admitted, Plan({asked.scope[0]: ()}), asked, workspace), NO_USAGE
     found = await asyncio.to_thread(_known, asked, workspace)
     turns, paths, usage = await _look_around(asked, found, workspace, engine)
-    wanted = [path for path in paths if asked.scope is None or path in asked.scope][:MOST_PATHS]
+    wanted = [path for path in paths if asked.reaches(path)][:MOST_PATHS]
     if not wanted:
         return Plan({}), usage
     said = await ask(engine, Request(chat(turns), PLAN_TOKENS, "refactor", grammar=JsonSchema(_schema(wanted))))
@@ -71,8 +71,9 @@ def _known(asked: Asked, workspace: Workspace) -> tools.Answer:
                     uses = tools.uses_of(name, located.symbols, workspace)
                     texts.append(f"## {name}\n{uses.text}")
                     paths += uses.paths
-    if len(paths) <= 1:
-        listed = tools.run(tools.Call("list_folder", {"path": ""}), workspace)
+    folders = [each.rstrip("/") for each in asked.scope or () if each.endswith("/")]
+    for folder in folders or ([""] if len(paths) <= 1 else []):
+        listed = tools.run(tools.Call("list_folder", {"path": folder}), workspace)
         texts.append(f"## files\n{listed.text}")
         paths += listed.paths
     return tools.Answer("\n\n".join(texts)[: tools.MAX_RESULT_CHARS], tuple(dict.fromkeys(paths)))
@@ -163,7 +164,7 @@ def _admitted(plan: Plan, asked: Asked, workspace: Workspace) -> Plan:
     reasons: dict[str, str] = {}
     for path in plan.paths:
         reason = workspace.refusal(path)
-        if reason is None and asked.scope is not None and path not in asked.scope:
+        if reason is None and not asked.reaches(path):
             reason = "it is not among the files that may change"
         if reason is None and path in (*plan.creates, *plan.renames.values()):
             reason = _taken(path, plan, workspace) or refusal_of_new(path)

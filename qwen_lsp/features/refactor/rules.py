@@ -40,10 +40,9 @@ def violations(
 
 
 def _scope(asked: Asked, plan: Plan, changes: Sequence[FileChange]) -> Iterator[Violation]:
-    may = set(plan.paths) if asked.scope is None else set(asked.scope)
     for change in changes:
         for path in {change.path, change.old_path}:
-            if path not in may:
+            if not asked.reaches(path) or (asked.scope is None and path not in plan.paths):
                 yield Violation("scope", path, f"{path} is not among the files that may change")
 
 

@@ -69,7 +69,8 @@ class Plan:
 class Asked:
     """An instruction, and the place in a file that it is about.
 
-    scope: the only files that may change; None: those that the plan names. plan: where it is known already.
+    scope: the only files that may change, and folders, with a / at the end; None: those that the plan names.
+    plan: where it is known already.
     cut: a part of the file that goes first: the comment that asked. rounds: how often findings of checks go back.
     """
 
@@ -81,6 +82,12 @@ class Asked:
     plan: Plan | None = None
     cut: tuple[int, int] | None = None
     rounds: int = 2
+
+    def reaches(self, path: str) -> bool:
+        """Whether the scope has this file, or a folder that it would be in."""
+        if self.scope is None:
+            return True
+        return any(path == each or (each.endswith("/") and path.startswith(each)) for each in self.scope)
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,25 @@ async def test_a_file_that_is_renamed_is_not_deleted_as_well() -> None:
     assert read(plan(renames=renames, deletes=["a.py"]), ["a.py"]) == Plan({}, renames={"a.py": "b.py"})
 
 
+async def test_a_folder_as_scope_has_what_is_in_it_and_what_will_be(root: Path) -> None:
+    write(root, {"lib/tax.py": "RATE = 1\n", "library.py": "RATE = 2\n"})
+    wanted = plan(
+        changes=[{"path": "lib/tax.py", "symbols": []}, {"path": "cart.py", "symbols": []}],
+        creates=["lib/new.py", "library/new.py", "lib/../evil.py"],
+    )
+    answers = [
+        (["Write the plan"], wanted),
+        (["for lib/tax.py"], block("lib/tax.py", "RATE = 1\n", "RATE = 3\n")),
+        (["makes lib/new.py"], block("lib/new.py", "", "x = 1\n")),
+    ]
+    engine = Saying([*answers])
+    done = await refactor(Asked("tidy", scope=("lib/",)), opened(root), engine)
+    assert isinstance(done, Refactored), done
+    assert [each.path for each in done.changes] == ["lib/tax.py", "lib/new.py"]
+    assert "library/new.py: it is not among the files that may change" in done.plan.leaves
+    assert "lib/tax.py" in engine.heard[0] and "cart.py" not in engine.heard[0], "what lies there is known"
+
+
 async def test_the_comment_that_asked_goes_with_the_edit(root: Path) -> None:
     comment = "# qwen: return two\n"
     (root / "cart.py").write_text(comment + CART)
