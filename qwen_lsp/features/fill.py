@@ -17,7 +17,7 @@ from qwen_lsp.features.ledger import hole_of
 from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, Place, enough, finish, place, unfenced
 from qwen_lsp.post.indent import restyled, unit_of
 from qwen_lsp.post.syntax import Around, around, sound
-from qwen_lsp.prompt.heal import REFUSED, RESUMED, resume
+from qwen_lsp.prompt.heal import HEAL_TOKENS, REFUSED, RESUMED, resume
 from qwen_lsp.prompt.layouts.fim import Hole, Question
 from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.ledger import Ledger
@@ -31,7 +31,6 @@ BEFORE_TOKENS = 1536
 AFTER_TOKENS = 512
 BUDGET_TOKENS = CONTEXT_TOKENS + BEFORE_TOKENS + AFTER_TOKENS
 OTHERS_TEMPERATURE = 0.8  # of further candidates: lower ones say the same again
-HEAL_TOKENS = 8  # the letters that the model repeats before it says something new
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ The session keeps the ledger; here is only how the next one comes from it. Files
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from qwen_lsp.context.pack import ContextFile, Item, files_of, pack
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path
 from qwen_lsp.engine.client import Engine, Request
+from qwen_lsp.prompt.heal import HEAL_TOKENS
 from qwen_lsp.prompt.layouts.fim import Hole
 from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.ledger import (
@@ -58,24 +59,65 @@ def turned(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Seq
 
 def bare(ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
     """As `turned`, for a key that waits for nothing: what is not read yet, or has grown for ever, is left out."""
-    if not is_possible(snapshot, cursor):
+    room = room_for(snapshot.settings)
+    if room is None or not is_possible(snapshot, cursor):
         return None
-    if ledger is None or ledger.n_hunks > LOG_GROWTH * most_hunk_tokens(ledger):
-        ledger = Ledger(_repository(snapshot))
-    return advanced(ledger, _sources(snapshot), _place(snapshot, cursor), is_brief=True)
+    empty, sources, place = Ledger(_repository(snapshot)), _sources(snapshot), _place(snapshot, cursor)
+    if ledger is not None and ledger.n_hunks <= LOG_GROWTH * most_hunk_tokens(ledger):
+        fresh = advanced(ledger, sources, place, is_brief=True)
+        if fresh.n_hunks <= room.hunks:
+            return fresh
+    return advanced(empty, sources, place, is_brief=True)
 
 
 def is_possible(snapshot: Snapshot, cursor: Cursor) -> bool:
     """Whether there can be a ledger at the cursor."""
-    settings = snapshot.settings
-    is_long = settings.ctx is None or settings.ctx >= budget_tokens(settings)
-    return is_long and excluded(cursor.document) is None
+    return room_for(snapshot.settings) is not None and excluded(cursor.document) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a prompt may hold, in tokens: of `others` than the file at the cursor; all that is `shown`; `hunks`."""
+
+    others: int
+    shown: int
+    hunks: int
+
+
+def room_for(settings: Settings) -> Room | None:
+    """All that is wanted, or what the user's context has room for; None where that is not even a file and its log."""
+    base = settings.completion_context_tokens + FILE_TOKENS
+    shown = SHOWN_GROWTH * base
+    if settings.ctx is None or settings.ctx >= budget_tokens(settings):
+        return Room(base - FILE_TOKENS, shown, LOG_GROWTH * max(LOG_TOKENS, shown // LOG_SHARE))
+    left = settings.ctx - _ends(settings) - LOG_TOKENS
+    if left < FILE_TOKENS:
+        return None
+    base = min(base, left)
+    shown = min(shown, base + (left - base) // 2)
+    return Room(base - FILE_TOKENS, shown, LOG_TOKENS + left - shown)
+
+
+def shortage(settings: Settings) -> str | None:
+    """What a person is told where the context is too short for what the settings ask for."""
+    room = room_for(settings)
+    if room is None:
+        return f"ctx = {settings.ctx} is too short: prompts hold only what stands around the cursor"
+    if room.others < settings.completion_context_tokens:
+        asked = f"completion.context_tokens: {settings.completion_context_tokens}"
+        return f"ctx = {settings.ctx} has room for {room.others} tokens of other files ({asked})"
+    return None
 
 
 def budget_tokens(settings: Settings) -> int:
     """How long a prompt and its answer may become."""
     shown = SHOWN_GROWTH * (settings.completion_context_tokens + FILE_TOKENS)
-    return shown + LOG_GROWTH * max(LOG_TOKENS, shown // LOG_SHARE) + TAIL_TOKENS + settings.completion_max_tokens
+    return shown + LOG_GROWTH * max(LOG_TOKENS, shown // LOG_SHARE) + _ends(settings)
+
+
+def _ends(settings: Settings) -> int:
+    """The tail and the answer."""
+    return TAIL_TOKENS + settings.completion_max_tokens + HEAL_TOKENS
 
 
 def compacted(snapshot: Snapshot, cursor: Cursor, found: Iterable[Item] = (), old: Ledger | None = None) -> Ledger:
@@ -84,14 +126,16 @@ def compacted(snapshot: Snapshot, cursor: Cursor, found: Iterable[Item] = (), ol
     `found`: what the index says matters around here; open files take the room that it leaves, all of it without.
     """
     place, sources = _place(snapshot, cursor), _sources(snapshot)
-    room = snapshot.settings.completion_context_tokens
+    budget = room_for(snapshot.settings)
+    assert budget is not None  # whoever asks has looked
+    room, most = budget.others, min(budget.others + FILE_TOKENS, budget.shown - FILE_TOKENS)
     wanted = tuple(_still_there(found, sources))
     front: tuple[ContextFile, ...] = ()
     if old is not None:
-        front = kept(old, sources, room + FILE_TOKENS, lambda file: True)
+        front = kept(old, sources, most, lambda file: True)
         if _others(front, place) + sum(item.n_tokens for item in _unseen(front, wanted)) > room:
             paths = {item.symbol.path for item in wanted} | {source.path for source in sources.values()}
-            front = kept(old, sources, room + FILE_TOKENS, lambda file: file.path in paths)
+            front = kept(old, sources, most, lambda file: file.path in paths)
     old = old or Ledger(_repository(snapshot))
     files = files_of(_unseen(front, wanted))
     paths = {file.path for file in (*front, *files)}
@@ -103,6 +147,8 @@ def compacted(snapshot: Snapshot, cursor: Cursor, found: Iterable[Item] = (), ol
     if not covers(fresh, place):
         here, ends = excerpt(place, FILE_TOKENS)
         fresh = appended(fresh, (here,), sources, {here: ends})
+    if fresh.n_shown > budget.shown and front:  # what was kept of this file is no longer where the cursor is
+        return compacted(snapshot, cursor, wanted)
     if len(front := in_front(fresh)) == len(shown) + len(fresh.log):
         fresh = replace(fresh, base=front, log=())
     return advanced(fresh, sources, place)
@@ -118,14 +164,14 @@ def grown(
     place, sources = _place(snapshot, cursor), _sources(snapshot)
     if ledger is None or ledger.is_empty or ledger.n_hunks > most_hunk_tokens(ledger):
         return compacted(snapshot, cursor, found, ledger)
-    most = SHOWN_GROWTH * (snapshot.settings.completion_context_tokens + FILE_TOKENS)
+    budget = room_for(snapshot.settings)
     files = lacking(ledger, found) if not is_bare else files_of(_unseen(excerpts(ledger), found))
     hidden = {}
     if not covers(ledger, place):
         ledger = settled(ledger, sources)
         here, ends = excerpt(place, MORE_TOKENS if place.source.uri in ledger.known else FILE_TOKENS)
         files, hidden = (*files, here), {here: ends}
-    if ledger.n_shown + sum(map(cost, files)) > most:
+    if budget is None or ledger.n_shown + sum(map(cost, files)) > budget.shown:
         return compacted(snapshot, cursor, found, ledger)
     if ledger.tail is not None and is_worn(ledger.tail):
         ledger = replace(ledger, tail=None)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from qwen_lsp.context.pack import ContextFile, Item
-from qwen_lsp.features.ledger import bare, due_at, grown, is_possible, turned
+from qwen_lsp.features.ledger import bare, due_at, grown, is_possible, room_for, turned
 from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Spawn
@@ -182,4 +182,5 @@ def _begins(tail: Tail) -> tuple[str, int, bool]:
 
 def _budget(snapshot: Snapshot) -> int:
     """Of other files, in tokens."""
-    return snapshot.settings.completion_context_tokens
+    room = room_for(snapshot.settings)
+    return room.others if room is not None else 0

@@ -18,7 +18,7 @@ from qwen_lsp.engine.client import Engine
 from qwen_lsp.errors import EngineError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Manner, Nothing
-from qwen_lsp.features.ledger import warm
+from qwen_lsp.features.ledger import shortage, warm
 from qwen_lsp.features.wishes import Problem
 from qwen_lsp.index.judge import Judge
 from qwen_lsp.lsp.capabilities import Client
@@ -155,7 +155,8 @@ class Session:
         logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
         self._changed()
         self._begin_anew()
-        self.status.problems(problems)
+        short = shortage(settings)
+        self.status.problems((*problems, short) if short else problems)
         self._index_roots()
         if not engine_stays and self._engine is not None:
             old, self._engine = self._engine, None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 # Longer pieces (a row of dashes, deep indentation) are sent as they are: the model would have to repeat them.
 TYPED_LIMIT = 32
+HEAL_TOKENS = 8  # of an answer: the letters that the model repeats before it says something new
 
 # Qwen's pre-tokenizer within one line. A token never crosses a border between two pieces, and where the last piece
 # starts does not depend on what follows it.

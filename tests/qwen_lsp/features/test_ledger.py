@@ -1,12 +1,31 @@
 """What the index found beside what is open: who gets the room of a base, and what is still to be told at a cursor."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qwen_lsp.context.candidates import Symbol
 from qwen_lsp.context.pack import ContextFile, Item, estimate
-from qwen_lsp.features.ledger import NOTED_SCORE, NOTED_TOKENS, compacted, grown, lacking
+from qwen_lsp.features.ledger import (
+    FILE_TOKENS,
+    NOTED_SCORE,
+    NOTED_TOKENS,
+    bare,
+    budget_tokens,
+    compacted,
+    grown,
+    hole_of,
+    lacking,
+    room_for,
+    shortage,
+)
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.symbols import extract
+from qwen_lsp.prompt.ledger import Ledger
+from qwen_lsp.prompt.tail import TAIL_TOKENS
 from qwen_lsp.settings import Settings
 from tests.qwen_lsp.context.conftest import window
 
@@ -92,3 +111,58 @@ def test_a_new_base_begins_as_the_old_one_did() -> None:
     rewritten = {**texts, "a.py": long.upper()}
     later = compacted(*window(ROOT, rewritten), [], old)
     assert [file.path for file in later.base] == ["b.py", "a.py", "c.py"] and later.log == ()
+
+
+@given(st.integers(512, 300_000), st.integers(0, 65_536), st.integers(1, 512))
+def test_a_prompt_has_the_room_that_the_context_leaves(ctx: int, context_tokens: int, max_tokens: int) -> None:
+    asked = Settings(ctx=ctx, completion_context_tokens=context_tokens, completion_max_tokens=max_tokens)
+    room, wanted = room_for(asked), room_for(replace(asked, ctx=None))
+    assert wanted is not None
+    if room is None:
+        assert ctx < FILE_TOKENS + 2048 + max_tokens and "holds" not in (shortage(asked) or "")
+        return
+    assert room.shown + room.hunks + TAIL_TOKENS + max_tokens <= ctx
+    assert 0 <= room.others <= context_tokens and room.others + FILE_TOKENS <= room.shown <= wanted.shown
+    assert (room == wanted) is (ctx >= budget_tokens(asked))
+    assert (shortage(asked) is not None) is (room.others < context_tokens)
+
+
+def test_a_context_of_16k_has_a_ledger_with_2048_tokens_of_other_files() -> None:
+    asked = Settings(ctx=16_384, completion_context_tokens=2048)
+    room = room_for(asked)
+    assert room is not None and room.others == 2048 and shortage(asked) is None
+    assert shortage(replace(asked, ctx=4096)) == (
+        "ctx = 4096 has room for 664 tokens of other files (completion.context_tokens: 2048)"
+    )
+    assert "ctx = 2048 is too short" in (shortage(replace(asked, ctx=2048)) or "")
+
+
+def texts_at(n: int, edits: Sequence[int]) -> dict[str, str]:
+    """Three files of thousands of tokens, the cursor in the first at line `n`, some lines of all edited."""
+    texts = {}
+    for name in ("app.py", "b.py", "c.py"):
+        lines = [f"value_{name[0]}{number} = {number}  # {'x' * 40}\n" for number in range(600)]
+        for number in edits:
+            lines[number] = f"edited_{number} = {'y' * 90}\n"
+        texts[name] = "".join(lines)
+    lines = texts["app.py"].splitlines(keepends=True)
+    return texts | {"app.py": "".join([*lines[:n], "$0", *lines[n:]])}
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from([3600, 4096, 8192, 16_384]),
+    st.lists(st.tuples(st.integers(0, 599), st.lists(st.integers(0, 599), max_size=20)), min_size=1, max_size=6),
+)
+def test_no_prompt_outgrows_its_context(ctx: int, steps: list[tuple[int, list[int]]]) -> None:
+    ledger: Ledger | None = None
+    for n, edits in steps:
+        snapshot, cursor = window(ROOT, texts_at(n, edits))
+        snapshot = replace(snapshot, settings=Settings(ctx=ctx, completion_context_tokens=4096))
+        ledger = bare(ledger, snapshot, cursor)
+        assert ledger is not None
+        for fresh in (ledger, ledger := grown(ledger, snapshot, cursor)):
+            hole = hole_of(fresh)
+            shown = [entry if isinstance(entry, str) else entry.path + entry.text for entry in (*hole.files, *hole.log)]
+            n_tokens = sum(map(estimate, [*shown, hole.before, hole.after]))
+            assert n_tokens + Settings().completion_max_tokens <= ctx
