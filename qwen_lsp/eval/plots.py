@@ -9,6 +9,7 @@ from qwen_lsp.eval.score import Interval
 
 WIDTH_IN = 6.0
 ROW_IN = 0.42
+LONG_MS = 3_000  # beyond it people count in seconds
 # Stand-ins: the page's own colours take their places, so that a picture is as light or dark as the page.
 TEXT, MARK, SOFT = "#010203", "#010204", "#010205"
 _COLOURS = {TEXT: "currentColor", MARK: "var(--mark)", SOFT: "var(--soft)"}
@@ -28,8 +29,10 @@ def intervals(rows: Sequence[tuple[str, Interval]], title: str) -> str:
     with _styled():
         figure, axes = _axes(len(rows))
         for at, (_, found) in enumerate(rows):
-            axes.plot([100 * found.low, 100 * found.high], [at, at], color=MARK, linewidth=2.5, solid_capstyle="round")
-            axes.plot([100 * found.mean], [at], "o", color=MARK, markersize=6)
+            ends = [100 * found.low, 100 * found.high]
+            # Zero lies on the axes' border, which would cut the mark in half.
+            axes.plot(ends, [at, at], color=MARK, linewidth=2.5, solid_capstyle="round", clip_on=False)
+            axes.plot([100 * found.mean], [at], "o", color=MARK, markersize=6, clip_on=False)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.set_xlim(0, max(1.0, *(100 * found.high for _, found in rows)) * 1.08)
@@ -38,12 +41,14 @@ def intervals(rows: Sequence[tuple[str, Interval]], title: str) -> str:
 
 
 def times(rows: Sequence[tuple[str, Sequence[float]]]) -> str:
-    """How the times of each row are spread, in milliseconds: the box holds half of them, the whiskers 95 %."""
+    """How the times of each row are spread, given in milliseconds: the box holds half of them, the whiskers 95 %."""
+    longest = max((value for _, values in rows for value in values), default=0.0)
+    unit, per_ms = ("seconds", 1e-3) if longest > LONG_MS else ("milliseconds", 1.0)
     with _styled():
         figure, axes = _axes(len(rows))
         soft = {"color": SOFT}
         axes.boxplot(
-            [list(values) for _, values in rows],
+            [[value * per_ms for value in values] for _, values in rows],
             orientation="horizontal",
             positions=range(len(rows)),
             whis=(2.5, 97.5),
@@ -56,7 +61,7 @@ def times(rows: Sequence[tuple[str, Sequence[float]]]) -> str:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.set_xlim(left=0)
-        axes.set_xlabel("milliseconds from the question to the end of the answer")
+        axes.set_xlabel(f"{unit} from the question to the end of the answer")
         return _svg(figure)
 
 

@@ -23,18 +23,20 @@ from qwen_lsp.text.secrets import masked
 
 MOST_CASES = 8
 MOST_REASONS = 8
+NEAR = 0.5  # similar enough to be read as a good answer
 KINDS = {
     "line": "The rest of a line",
     "lines": "Two to five whole lines",
     "block": "A function's body",
     "hunk": "All that a hunk put in, given the commit's hunks before it",
 }
+SHORT = {"line": "rest of a line", "lines": "whole lines", "block": "function's body", "hunk": "whole hunk"}
 _TEMPLATE = Path(__file__).with_name("report.html")
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Answers of the first variant worth reading. best: right and long; worst: shown and far from right."""
+    """Answers of the first variant worth reading. best: right and long, then the nearest; worst: far from right."""
 
     best: tuple[Answer, ...]
     worst: tuple[Answer, ...]
@@ -43,9 +45,11 @@ class Cases:
 def cases(answers: Sequence[Answer], variant: str) -> Cases:
     """At most MOST_CASES of each, in a fixed order, without credentials."""
     own = [answer for answer in answers if answer.variant == variant]
-    right = sorted((a for a in own if a.exact), key=lambda a: (-len(a.wanted), a.hole))
+    best = sorted((a for a in own if a.said), key=lambda a: (-a.exact, -a.similarity, -len(a.wanted), a.hole))
+    best = [answer for answer in best if answer.similarity >= NEAR][:MOST_CASES]
     wrong = sorted((a for a in own if a.said and not a.exact), key=lambda a: (a.similarity, -len(a.said), a.hole))
-    return Cases(tuple(map(_shown, right[:MOST_CASES])), tuple(map(_shown, wrong[:MOST_CASES])))
+    wrong = [answer for answer in wrong if answer not in best][:MOST_CASES]
+    return Cases(tuple(map(_shown, best)), tuple(map(_shown, wrong)))
 
 
 def _shown(answer: Answer) -> Answer:
@@ -98,6 +102,8 @@ def page(found: Found, answers: Sequence[Answer]) -> str:
         found=found.summary,
         first=first,
         kinds=KINDS,
+        short=SHORT,
+        chosen=next((each for each in found.variants if each.name == found.summary.recommended), None),
         cases=cases(answers, first),
         reasons=reasons(answers, first),
         pictures=_pictures(found.summary, answers, found.variants),
@@ -119,7 +125,7 @@ def _pictures(found: Summary, answers: Sequence[Answer], variants: Sequence[Vari
         ("Similarity, all holes", plots.intervals([(r.variant, r.similarity) for r in found.everything], similar)),
     ]
     pictures += [
-        (f"Similarity: {KINDS.get(kind, kind)}", plots.intervals([(r.variant, r.similarity) for r in rows], similar))
+        (f"Similarity, {SHORT.get(kind, kind)}", plots.intervals([(r.variant, r.similarity) for r in rows], similar))
         for kind, rows in found.by_kind.items()
     ]
     return [*pictures, ("Time per answer: half of them in the box, 95 % in the whiskers", plots.times(spread))]
@@ -152,7 +158,7 @@ def _signed(value: Interval) -> str:
 
 def _points(value: float) -> str:
     """Percent points, with a sign and a true minus."""
-    return f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _ms(value: float) -> str:

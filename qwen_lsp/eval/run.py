@@ -45,6 +45,10 @@ SMALL_BYTES = 256 << 20  # of a model: two threads would only wait for each othe
 NOT_INSTALLED = (
     "llama-server is not installed here (pip install 'qwen-lsp[bench]'): what llama.vim sends was asked of this engine"
 )
+DEMONSTRATOR = (
+    "the embedded model is a demonstrator of a few million parameters: low scores are to be expected, and a larger "
+    "model (qwen-lsp setup brings one) may want other settings"
+)
 # What makes answers others: a run that is gone on with has the same.
 ANSWERING = ("ctx", "completion.layout", "completion.max_tokens", "completion.comments", "completion.strings")
 NO_FILE = "there is no .gguf of this model here for llama-server: what llama.vim sends was asked of this engine"
@@ -76,7 +80,8 @@ async def run(plan: Plan, engine: Engine, tell: Tell) -> Found:
     told = summary(answers, chosen.variants, chosen.released, plan.seed)
     against = compared(plan.against, about, answers, chosen.variants, plan.seed) if plan.against else None
     refactors = None if rows is None else totals(rows, plan.seed)
-    notes = tuple(filter(None, (of_baseline, *left_out, of_typing)))
+    of_model = DEMONSTRATOR if engine.state.model == "embedded" else ""
+    notes = tuple(filter(None, (of_model, of_baseline, *left_out, of_typing)))
     report = Found(about, chosen.variants, told, typed, against, refactors, notes)
     private.write(plan.out / PAGE, page(report, answers))
     private.write(plan.out / FIGURES, json.dumps(figures(report), indent=1) + "\n")

@@ -2,7 +2,9 @@
 
 Intervals are paired bootstrap percentiles (Efron, Tibshirani: "An Introduction to the Bootstrap", 1993, chapter 13):
 the same holes are drawn for both sides, so that hard holes do not count as noise. Whole commits are drawn, since the
-holes of one are alike: as if they were independent, intervals would be too narrow.
+holes of one are alike: as if they were independent, intervals would be too narrow. Where all values are the same every
+draw is, too, which is no reason to be sure: there the interval leaves the least room there can be for what so many
+holes would miss by chance (Clopper, Pearson: "The use of confidence or fiducial limits", 1934, for a share of none).
 
 exact       the answer is what was written, but for white space at line ends and blank lines at its end
 similarity  twice the characters in common runs, per characters of both (Ratcliff, Obershelp; difflib's ratio), 0 to 1
@@ -88,6 +90,9 @@ def _drawn(values: Sequence[float], groups: Sequence[str], seed: int, confidence
     found = float(sums.sum() / sizes.sum())
     if len(sums) < LEAST_GROUPS:
         return Interval(found, least, 1.0)
+    if len(set(values)) == 1:
+        unseen = 1 - ((1 - confidence) / 2) ** (1 / len(values))
+        return Interval(found, found - unseen * (found - least), found + unseen * (1 - found))
     draws = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
     means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from qwen_lsp.eval.holes import KINDS
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import CONFIDENCE, Interval, difference, mean
 
@@ -68,7 +69,7 @@ class Summary:
 def summary(answers: Iterable[Answer], variants: Sequence[Variant], released: int | None, seed: int) -> Summary:
     """`released`: when the model came out, in seconds since 1970; None: not known."""
     shared = _shared(answers, variants)
-    kinds = dict.fromkeys(answer.kind for answer in shared)
+    kinds = sorted({answer.kind for answer in shared}, key=_place)
     everything = rows(shared, variants, seed)
     ages: dict[str, list[Answer]] = {}
     if released is not None:
@@ -146,9 +147,9 @@ def recommendation(table: Sequence[Row], variants: Sequence[Variant]) -> tuple[s
     ours = [row for row, each in pairs if not each.is_baseline and each.log == variants[0].log]
     if not ours or ours[0].n < LEAST_HOLES or ours[0].commits < LEAST_COMMITS:
         few = f"fewer than {LEAST_HOLES} holes or {LEAST_COMMITS} commits"
-        return None, f"{few}: not enough to tell ways of asking apart"
+        return None, f"{few}: not enough to tell ways of asking apart (--holes asks more)"
     if len(ours) == 1:
-        return None, f"only {ours[0].variant} was asked: there is nothing to choose from"
+        return None, f"only “{ours[0].variant}” was asked: there is nothing to choose from"
     held = [(row, row.against) for row in ours[1:] if row.against is not None]
     better = [(row, it, it.exact, "exactly right answers") for row, it in held if it.exact_is == "better"]
     better = better or [
@@ -157,11 +158,15 @@ def recommendation(table: Sequence[Row], variants: Sequence[Variant]) -> tuple[s
         if it.similarity_is == "better" and it.exact_is != "worse"
     ]
     if not better:
-        return None, f"nothing is surely better than {ours[0].variant}: it may stay"
+        return None, (
+            f"no other setting is surely better than “{ours[0].variant}” on these holes: none is worth a change, and "
+            "the first is as good a choice; more holes (--holes) tell smaller differences apart"
+        )
     best, _, gain, measure = max(better, key=lambda each: (each[0].exact.mean, each[0].similarity.mean, -each[0].ms))
     return best.variant, (
-        f"{best.variant} is surely better than {ours[0].variant} in {measure}: {gain.mean:+.1%} "
-        f"(95 % interval {gain.low:+.1%} to {gain.high:+.1%}), for {best.ms - ours[0].ms:+,.0f} ms at the median"
+        f"“{best.variant}” is surely better than “{ours[0].variant}” in {measure}: {_points(gain.mean)} points "
+        f"(95 % interval {_points(gain.low)} to {_points(gain.high)}), for {best.ms - ours[0].ms:+,.0f} ms per answer "
+        "at the median"
     )
 
 
@@ -173,6 +178,15 @@ def _shared(answers: Iterable[Answer], variants: Sequence[Variant]) -> list[Answ
     for answer in known:
         asked.setdefault(answer.hole, set()).add(answer.variant)
     return sorted((a for a in known if asked[a.hole] == names), key=lambda a: (a.hole, a.variant))
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"
+
+
+def _place(kind: str) -> tuple[int, str]:
+    """Kinds in their order, from the shortest holes on; strange ones at the end."""
+    return [*KINDS, kind].index(kind), kind
 
 
 def _share(answers: Sequence[Answer], holds: Callable[[Answer], bool]) -> float:

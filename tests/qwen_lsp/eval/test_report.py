@@ -1,6 +1,7 @@
 """The page: needs nothing from elsewhere, shows text of the repository as text, is the same for the same answers."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -80,6 +81,32 @@ def test_cases_are_the_longest_right_and_the_farthest_wrong() -> None:
     assert len(shown.best) == len(shown.worst) == MOST_CASES
     assert all(a.exact for a in shown.best) and shown.worst[0].hole == "hole 001"
     assert max(len(a.wanted) for a in ANSWERS) == len(shown.best[0].wanted)
+
+
+def test_where_little_is_right_the_nearest_are_the_best_and_none_is_both() -> None:
+    near = answer(1, exact=False, said="value_2", similarity=0.86)
+    shown = cases([answer(0), near, answer(2, exact=False, similarity=0.4)], "ours")
+    assert [a.hole for a in shown.best] == ["hole 000", "hole 001"]
+    assert [a.hole for a in shown.worst] == ["hole 002"]
+
+
+def test_a_recommendation_says_what_to_write_where() -> None:
+    variants = (Variant("no context", "joint", 0), Variant("2,048 tokens of context", "joint", 2048))
+    answers = [answer(n, each.name, each.context_tokens > n) for n in range(60) for each in variants]
+    html = page(replace(found(), variants=variants, summary=summary(answers, variants, None, 1)), answers)
+    assert "Recommended: 2,048 tokens of context" in html and "--write-settings" in html
+    assert '[completion]\ncontext_tokens = 2048\nlayout = "joint"</pre>' in html
+    assert "--write-settings" not in page(found(), ANSWERS), "nothing is recommended there"
+
+
+def test_kinds_come_from_the_shortest_on() -> None:
+    answers = [answer(n, kind=kind) for n, kind in enumerate(("hunk", "block", "line", "lines"))]
+    assert list(summary(answers, (Variant("ours"),), None, 1).by_kind) == ["line", "lines", "block", "hunk"]
+
+
+def test_slow_answers_are_drawn_in_seconds() -> None:
+    assert "milliseconds from" in plots.times([("ours", [10.0, 2_900.0])])
+    assert "seconds from" in (slow := plots.times([("ours", [10.0, 21_000.0])])) and "milliseconds" not in slow
 
 
 def test_reasons_are_counted() -> None:

@@ -32,7 +32,8 @@ ALONE = [str(number) for number in range(90)]  # each value a group of its own
 
 def test_a_difference_is_sure_where_it_is_always_there() -> None:
     own = ALONE[:30]
-    assert difference([1.0] * 30, [0.0] * 30, own, 1) == Interval(1.0, 1.0, 1.0)
+    always = difference([1.0] * 30, [0.0] * 30, own, 1)
+    assert always.is_sure and always.high == 1.0
     assert difference([0.0] * 30, [1.0] * 30, own, 1).is_sure
     assert not difference([1.0, 0.0] * 15, [0.0, 1.0] * 15, own, 1).is_sure
     assert not mean([], [], 1).is_sure
@@ -55,6 +56,17 @@ def test_values_that_come_together_count_as_fewer() -> None:
     together, alone = mean(values, groups, 3), mean(values, ALONE, 3)
     assert together.mean == alone.mean
     assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(3, rel=0.3)
+
+
+def test_what_never_happened_may_happen_yet() -> None:
+    """None of 30 right is no proof of zero: Clopper and Pearson's limit for it is 1 - 0.025 ** (1 / 30)."""
+    own = ALONE[:30]
+    never, always = mean([0.0] * 30, own, 1), mean([1.0] * 30, own, 1)
+    assert (never.mean, never.low) == (0.0, 0.0) and never.high == pytest.approx(0.1157, abs=1e-4)
+    assert (always.mean, always.high) == (1.0, 1.0) and always.low == pytest.approx(0.8843, abs=1e-4)
+    none = difference([0.2] * 30, [0.2] * 30, own, 1)
+    assert not none.is_sure and none.high == -none.low == pytest.approx(0.1157, abs=1e-4)
+    assert difference([0.2] * 30, [0.2] * 30, own, 1, 0.99).high > none.high
 
 
 def test_a_few_commits_say_nothing_for_sure() -> None:

@@ -19,7 +19,7 @@ def test_a_better_way_is_recommended_where_it_is_sure() -> None:
     assert found.everything[0].against is None
     against = found.everything[1].against
     assert against is not None and against.exact_is == "better" and abs(against.exact.mean - 25 / 60) < 1e-9
-    assert found.recommended == "more context" and "+41.7%" in found.why and "exactly right" in found.why
+    assert found.recommended == "more context" and "+41.7 points" in found.why and "exactly right" in found.why
 
 
 def test_nothing_is_recommended_by_chance_or_from_few_holes() -> None:
