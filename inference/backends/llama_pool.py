@@ -43,6 +43,7 @@ class Pool:
         self._has_state = has_state
         self._to_move = TO_MOVE_FUSED if is_fused else TO_MOVE
         self._max_bytes = self._row_bytes = self._state_bytes = 0  # until `limit` nothing leaves
+        self.n_left = 0  # how often a sequence did
         self._rows: dict[int, Runs] = {}
         self._left: dict[int, _Left] = {}
         self._beside: dict[int, int] = {}  # tokens evaluated by others since a sequence was used
@@ -177,6 +178,7 @@ class Pool:
         self._context.memory_seq_rm(self._spare, -1, -1)
         self._context.memory_seq_rm(seq, -1, -1)
         self._left[seq] = _Left(payload, n_shared, owner)
+        self.n_left += 1
 
     def _part(self, seq: int) -> None:
         """Rows that come now have numbers that no row ever had."""

@@ -8,6 +8,8 @@ kept from rounding more than that.
 
     scripts/bench exactness [--engine llama|mlx] [--scripts 1000] [--seed N] [--out JSON]
     scripts/bench exactness --script SEED      plays one again, and shows it
+
+The report is printed and written as the run goes on: one that is cut has what it had.
 """
 
 import argparse
@@ -16,8 +18,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from inference.backends.base import EngineName, EngineSettings
@@ -30,6 +33,7 @@ from scripts.benches.play import Played, Said, play, without
 TIE = 1e-4  # logits: what rounding may turn around, with a reserve of ten. Sure answers are decided by whole units
 SHRINK_S = 60.0  # for finding the shortest script that still fails
 UNFINISHED = ("cancelled", "superseded")
+SAID_EACH = 25  # scripts, until the report so far is printed and written
 MAX_SHOWN = 5  # failing scripts: more of them have the same cause
 PLAIN = EngineSettings(n_ctx=2048, n_cells=2048, max_sequences=1, n_threads=1, exact=True)
 
@@ -234,8 +238,8 @@ def show(made: Script) -> Iterator[str]:
         number += 1
 
 
-def run(gate: Gate, n_scripts: int, seed: int) -> Report:
-    """Play `n_scripts` from `seed` on; prints failures as they come."""
+def run(gate: Gate, n_scripts: int, seed: int, said: Callable[[Report], None]) -> Report:
+    """Play `n_scripts` from `seed` on; prints failures as they come. `said`: told of the report as it grows."""
     report, begun, n_failed = Report(gate.files.engine, seed), time.monotonic(), 0
     for made, played, faults in gate.run(range(seed, seed + n_scripts)):
         report.add(played, faults)
@@ -246,11 +250,17 @@ def run(gate: Gate, n_scripts: int, seed: int) -> Report:
                 f"again: scripts/bench exactness --engine {gate.files.engine} --script {made.seed}; the shortest form:"
             )
             print("\n".join(show(gate.shortest(made))), flush=True)
-        if report.scripts % 100 == 0:
-            seconds = time.monotonic() - begun
-            print(f"{report.scripts} scripts, {len(report.faults)} wrong, {seconds:.0f} s", flush=True)
-    report.seconds = time.monotonic() - begun
+        report.seconds = time.monotonic() - begun
+        if report.scripts % SAID_EACH == 0:
+            said(report)
     return report
+
+
+def tell(report: Report, out: Path | None) -> None:
+    print("\n".join(report.lines()), flush=True)
+    if out is not None:
+        figures = asdict(replace(report, calls=Counter())) | {"calls": report.calls}  # asdict miscounts a Counter
+        out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -266,11 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.script is not None:
             print("\n".join(show(gate.script(options.script))))
         seed, n_scripts = (options.seed, options.scripts) if options.script is None else (options.script, 1)
-        report = run(gate, n_scripts, seed)
-    print("\n".join(report.lines()))
-    if options.out is not None:
-        figures = asdict(replace(report, calls=Counter())) | {"calls": report.calls}  # asdict miscounts a Counter
-        options.out.write_text(json.dumps(figures, indent=2) + "\n")
+        report = run(gate, n_scripts, seed, partial(tell, out=options.out))
+    tell(report, options.out)
     return 1 if report.faults else 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 from unittest import mock
 
 from inference import prefix_cache, runner
+from inference.backends import llama_pool
 from inference.backends.base import Backend
 from inference.errors import EngineError, Superseded
 from inference.generation import Chunk, Constraint, Job, Usage
@@ -26,7 +27,13 @@ from scripts.benches.edit_scripts import ALL, Ask, Cancel, Script
 from scripts.benches.exact_model import load_exact
 
 STUCK_S = 120.0  # for one pass of a tiny model: longer means that it waits for something that never comes
-SCALED = ((runner, "CHUNK"), (prefix_cache, "FORK_WORTH"), (prefix_cache, "MIN_BRANCH"))
+SCALED = (
+    (runner, "CHUNK"),
+    (prefix_cache, "FORK_WORTH"),
+    (prefix_cache, "MIN_BRANCH"),
+    (llama_pool, "LEAST_ROWS"),
+    (llama_pool, "TO_MOVE"),
+)
 PASSES = ("evaluate", "step", "step_together")
 
 Constrain = Callable[[Grammar | None], Callable[[], Constraint] | None]
@@ -86,6 +93,11 @@ class Paced:
         self._is_free = True
         if self.waits:
             self.let()
+
+    def counts(self) -> Counter[str]:
+        """What was called, and how often a sequence left the engine's pool."""
+        pool = getattr(self._backend, "_pool", None)
+        return self.calls + Counter(left=pool.n_left if pool else 0)
 
     @property
     def n_done(self) -> int:
@@ -152,7 +164,7 @@ class _Player:
             except TimeoutError:
                 stuck = True
             assert self._paced is not None
-            return Played(self._said, scheduler.stats(), self._paced.n_done, self._paced.calls, stuck)
+            return Played(self._said, scheduler.stats(), self._paced.n_done, self._paced.counts(), stuck)
         finally:
             if self._paced is not None:
                 self._paced.free()
