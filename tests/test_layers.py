@@ -77,7 +77,9 @@ LAYERS = {
 }
 
 # What only these modules may import.
-MLX = tuple(f"inference.backends.{name}" for name in ("mlx", "mlx_rows", "mlx_scan", "mlx_together"))
+MLX = tuple(
+    f"inference.backends.{name}" for name in ("mlx", "mlx_draw", "mlx_load", "mlx_rows", "mlx_scan", "mlx_together")
+)
 DOORS = {
     "lsprotocol": ("qwen_lsp.lsp", "qwen_lsp.demo"),
     "pygls": ("qwen_lsp.lsp", "qwen_lsp.demo"),

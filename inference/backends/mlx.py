@@ -1,12 +1,9 @@
-"""MLX behind the contract, through mlx-lm's model and cache classes. The only module that knows mlx and mlx-lm.
+"""MLX behind the contract, through mlx-lm's model and cache classes. Only this module and `mlx_*` know mlx and mlx-lm.
 
 Written against mlx 0.32 and mlx-lm 0.32.2; whatever of theirs may move is touched here and nowhere else. Nothing is
 imported before a model is loaded. Knows nothing of text: the tokenizer is handed in. Metal: not measured.
 """
 
-import os
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,24 +12,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from inference.backends import mlx_load
 from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
+from inference.backends.mlx_draw import Drawing
 from inference.backends.mlx_rows import Family, Rows
-from inference.backends.sequences import MAX_OWED, Sequences, allowed, drawn_along, outcome
-from inference.errors import EngineError, EngineUnavailable, ModelBroken
+from inference.backends.sequences import MAX_OWED, Sequences, allowed, outcome
+from inference.errors import EngineError, ModelBroken
 from inference.generation import Constraint, Sampling
-from inference.memory import Gpu
 from inference.tokenizer import TextTokenizer
-
-_MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
-
-
-@dataclass(slots=True)
-class _Drawing:
-    """One job's sampling, its constraint and where its random numbers are."""
-
-    sampling: Sampling
-    constraint: Constraint | None
-    key: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +40,9 @@ class MlxBackend:
 
     def __init__(self, name: str, path: Path, tokenizer: TextTokenizer, settings: EngineSettings) -> None:
         self.tokenizer: Tokenizer = tokenizer
-        self._mx, load_model = _import_engine()
+        self._mx, load_model = mlx_load.import_engine()
         self._together = import_module("inference.backends.mlx_together")  # it can import mlx-lm only now
-        self._model, config = _load(self._mx, load_model, path, settings)
+        self._model, config = mlx_load.load(self._mx, load_model, path, settings)
         self._chunk = settings.chunk
         self._max_draft = max(0, settings.chunk - 1 - MAX_OWED)  # all in one pass, with what is owed
         self.n_evaluated = 0
@@ -104,21 +91,21 @@ class MlxBackend:
         for offset in range(0, len(tokens), self._chunk):
             self._logits = self._forward(seq, tokens[offset : offset + self._chunk])
 
-    def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> _Drawing:
-        return _Drawing(sampling, constraint, self._mx.random.key(sampling.seed))
+    def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> Drawing:
+        return Drawing(self._mx, sampling, constraint, self._mx.random.key(sampling.seed))
 
-    def sample(self, seq: int, sampler: _Drawing) -> int:
+    def sample(self, seq: int, sampler: Drawing) -> int:
         self._sequences.check_logits(seq)
-        return self._draw_first(self._logits, sampler)
+        return sampler.draws(self._logits)[0]
 
-    def step(self, seq: int, token: int, draft: Sequence[int], sampler: _Drawing) -> tuple[int, ...]:
+    def step(self, seq: int, token: int, draft: Sequence[int], sampler: Drawing) -> tuple[int, ...]:
         draft = allowed(draft[: self._max_draft], sampler.constraint)
         self._append(seq, self._sequences.settle(seq, MAX_OWED)[1])
         start, tokens = self._sequences.admit(seq, (token, *draft))
         n_owed = len(tokens) - 1 - len(draft)
         before = self._state(seq, start)
         self._logits = self._forward(seq, tokens, n_drawn=1 + len(draft))
-        drawn = self._draws(self._logits, draft, sampler)
+        drawn = sampler.draws(self._logits, draft)
         missed = len(drawn) <= len(draft)
         if missed:
             self._put_back(seq, before)
@@ -135,13 +122,10 @@ class MlxBackend:
         logits = self._forward_together(steps)
         for step in steps:
             self._sequences.drew(step.seq, 1)
-        return [outcome(partial(self._draw_first, logits[i : i + 1], step.sampler)) for i, step in enumerate(steps)]
+        return [outcome(partial(_first, step.sampler, logits[i : i + 1])) for i, step in enumerate(steps)]
 
     def _step_alone(self, step: Step) -> int:
         return self.step(step.seq, step.token, (), step.sampler)[0]
-
-    def _draw_first(self, logits: Any, drawing: _Drawing) -> int:
-        return self._draws(logits, (), drawing)[0]
 
     def snapshot(self, seq: int) -> Snapshot:
         self._append(seq, self._sequences.settle(seq)[1])
@@ -248,44 +232,6 @@ class MlxBackend:
         self.n_evaluated += len(steps)
         return logits
 
-    def _draws(self, logits: Any, draft: Sequence[int], drawing: _Drawing) -> tuple[int, ...]:
-        """What is drawn along the draft, from its rows of logits. Greedy: all at once, not a wait for each."""
-        mx = self._mx
-        best = mx.argmax(logits, axis=-1)
-        is_finite = mx.all(mx.isfinite(logits))
-        mx.eval(best, is_finite)
-        if not is_finite.item():
-            raise ModelBroken("the model's logits are not numbers")
-        if (constraint := drawing.constraint) is not None:
-            return drawn_along(draft, lambda n: self._draw_masked(logits[n], drawing, constraint))
-        if drawing.sampling.temperature <= 0:
-            return drawn_along(draft, best.tolist().__getitem__)
-        return drawn_along(draft, lambda n: int(self._draw(logits[n], drawing).item()))
-
-    def _draw_masked(self, row: Any, drawing: _Drawing, constraint: Constraint) -> int:
-        mx = self._mx
-        row = mx.where(mx.array(memoryview(constraint.mask())), row, -mx.inf)
-        drawn = mx.argmax(row) if drawing.sampling.temperature <= 0 else self._draw(row, drawing)
-        token = int(drawn.item())
-        constraint.accept(token)
-        return token
-
-    def _draw(self, row: Any, drawing: _Drawing) -> Any:
-        """An exact draw. The filters look at the distribution before the temperature."""
-        mx, sampling, logits = self._mx, drawing.sampling, row.astype(self._mx.float32)
-        drawing.key, key = mx.random.split(drawing.key)
-        order = mx.argsort(-logits)
-        ranked = logits[order] - logits[order[0]]
-        rank = mx.arange(ranked.size)
-        keep = rank < (sampling.top_k or ranked.size)
-        if sampling.top_p < 1:
-            p = mx.softmax(mx.where(keep, ranked, -mx.inf))
-            keep &= mx.cumsum(p) - p < sampling.top_p
-        if sampling.min_p > 0:
-            keep &= mx.exp(ranked) >= sampling.min_p
-        scaled = ranked / max(sampling.temperature, _MIN_TEMPERATURE)
-        return order[mx.random.categorical(mx.where(keep | (rank == 0), scaled, -mx.inf), key=key)]
-
     def _warm_up(self) -> tuple[int, int, list[_Kind]]:
         """Bytes of one attention row and of one snapshot, measured; what a dump holds; the first look at the logits."""
         seq = self.open()
@@ -301,74 +247,8 @@ class MlxBackend:
         return row_bytes, snapshot.n_bytes, kinds
 
 
-def _has_metal() -> bool:
-    return sys.platform == "darwin" and platform.machine() == "arm64"
-
-
-def _import_engine() -> tuple[Any, Any]:
-    """mlx and mlx-lm's loader. mlx-lm lowers the limit of open files for the whole process, and fails where it can
-    not: it is kept from trying, because a lowered hard limit can not be raised again without privilege."""
-    if not _has_metal():
-        os.environ.setdefault("MLX_DISABLE_COMPILE", "1")  # else g++ runs for seconds per kernel
-    try:
-        import resource
-    except ImportError as error:
-        raise EngineUnavailable("MLX does not run on this system") from error
-    set_limit = resource.setrlimit
-    resource.setrlimit = lambda *_: None
-    try:
-        import mlx.core as mx
-        from mlx_lm.utils import load_model
-
-        from inference.backends import mlx_scan, mlx_together
-    finally:
-        resource.setrlimit = set_limit
-    mlx_scan.install()
-    mlx_together.install()
-    return mx, load_model
-
-
-def gpu() -> Gpu | None:
-    """What Metal lets a process use; None where there is no Metal."""
-    mx, _ = _import_engine()
-    if not mx.metal.is_available():
-        return None
-    device = mx.device_info()
-    return Gpu(device["device_name"], device["max_recommended_working_set_size"], is_shared=True, kind="metal")
-
-
-def _load(mx: Any, load_model: Any, path: Path, settings: EngineSettings) -> tuple[Any, dict[str, Any]]:
-    """The model, its weights in memory. Off Metal in fp32: half precision mixtures fail or are imprecise there."""
-    mx.set_cache_limit(settings.work_bytes)  # else MLX keeps freed buffers without a bound
-    if mx.metal.is_available():
-        most: int = mx.device_info()["max_recommended_working_set_size"]
-        mx.set_wired_limit(min(settings.wired_bytes or most, most))
-    try:
-        model, config = load_model(path, lazy=True)
-        if not mx.metal.is_available():
-            model.set_dtype(mx.float32)
-        mx.eval(model.parameters())
-        if not mx.metal.is_available():
-            _store_by_column(mx, model)
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
-        raise ModelBroken(f"mlx-lm does not load {path.name}: {type(error).__name__}: {error}") from error
-    unknown = {type(cache).__name__ for cache in model.make_cache()} - {"ArraysCache", "KVCache"}
-    if unknown:
-        raise ModelBroken(f"the model keeps its state in {', '.join(sorted(unknown))}, which is not supported")
-    return model, config
-
-
-def _store_by_column(mx: Any, model: Any) -> None:
-    """The BLAS of MLX's processor builds takes twice as long on `x @ weight.T` where the rows of `weight` lie in order,
-    so its columns do. Doubles prefill there."""
-    from mlx.nn import Linear
-    from mlx_lm.models.switch_layers import SwitchLinear
-
-    for module in model.modules():
-        if isinstance(module, Linear | SwitchLinear):
-            by_column = mx.contiguous(module.weight.swapaxes(-1, -2))
-            mx.eval(by_column)
-            module.weight = by_column.swapaxes(-1, -2)
+def _first(drawing: Drawing, logits: Any) -> int:
+    return drawing.draws(logits)[0]
 
 
 def _is_recurrent(cache: Any) -> bool:

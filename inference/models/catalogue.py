@@ -111,9 +111,9 @@ def _planned(
     files: ModelFiles, header: Header | None, n_ctx: int | None, settings: EngineSettings, machine: Machine
 ) -> MemoryPlan:
     if header is None:
-        from inference.backends import mlx
+        from inference.backends import mlx_load
 
-        gpu = mlx.gpu()
+        gpu = mlx_load.gpu()
         needed = sizes.of_folder(files.path, settings, has_metal=gpu is not None)
     else:
         from inference.backends import llama_load

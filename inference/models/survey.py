@@ -59,9 +59,9 @@ def _gpu(engine: str, engines: tuple[str, ...]) -> tuple[Gpu | None, tuple[str, 
         return None, (f"the package of the {engine} engine is not installed: GPUs can not be seen",)
     try:
         if engine == "mlx":
-            from inference.backends import mlx
+            from inference.backends import mlx_load
 
-            return mlx.gpu(), ()
+            return mlx_load.gpu(), ()
         from inference.backends import llama_load
 
         return llama_load.gpu(EMBEDDED_GGUF), ()

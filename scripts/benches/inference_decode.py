@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inference.backends.base import Backend, EngineSettings
+from inference.backends.mlx_draw import Drawing
 from inference.backends.sequences import drawn_along
 from inference.draft_gate import Gate
 from inference.generation import Job
@@ -123,13 +124,14 @@ def _force(backend: Any, engine: str, forced: Forced) -> None:
 
         backend._draw = drawing
     else:
-        draws = backend._draws
+        kind: Any = Drawing
+        draws = kind.draws
 
-        def drawing_all(draft: Sequence[int], sampler: Any) -> tuple[int, ...]:
-            draws((), sampler)
+        def drawing_all(self: Drawing, logits: Any, draft: Sequence[int] = ()) -> tuple[int, ...]:
+            draws(self, logits)
             return drawn_along(draft, lambda _: forced.draw())
 
-        backend._draws = drawing_all
+        kind.draws = drawing_all
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inference.backends import mlx
+from inference.backends import mlx_load
 from inference.backends.base import EngineSettings
 from inference.backends.llama_load import gpu, gpu_in, model_params
 from inference.errors import ModelBroken
@@ -77,8 +77,8 @@ class Metal:
 
 
 def test_what_metal_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlx, "_import_engine", lambda: (Metal(), None))
-    assert mlx.gpu() == Gpu("Apple M4", 11 * GIB, True, "metal")
+    monkeypatch.setattr(mlx_load, "import_engine", lambda: (Metal(), None))
+    assert mlx_load.gpu() == Gpu("Apple M4", 11 * GIB, True, "metal")
 
 
 @pytest.mark.parametrize(("planned", "wired"), [(9 * GIB, 9 * GIB), (12 * GIB, 11 * GIB), (0, 11 * GIB)])
@@ -88,7 +88,7 @@ def test_mlx_keeps_to_the_plan(planned: int, wired: int) -> None:
 
     metal = Metal()
     with pytest.raises(ModelBroken, match="far enough"):
-        mlx._load(metal, load_model, EMBEDDED, EngineSettings(wired_bytes=planned, work_bytes=300 * MIB))
+        mlx_load.load(metal, load_model, EMBEDDED, EngineSettings(wired_bytes=planned, work_bytes=300 * MIB))
     assert metal.limits == {"wired": wired, "cache": 300 * MIB}
 
 
