@@ -121,15 +121,20 @@ class Status:
     async def publish(self, roots: Callable[[], Sequence[Path]]) -> None:
         """Keep the window's file, which `qwen-lsp status` reads, until cancelled."""
         folder = windows.windows_folder()
+        writing: asyncio.Future[None] | None = None
         try:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                windows.write(folder, self._window(roots()))
+                # Not on the event loop: beside a scan the disk took 46 ms for it.
+                writing = asyncio.ensure_future(asyncio.to_thread(windows.write, folder, self._window(roots())))
+                await asyncio.shield(writing)
                 await asyncio.sleep(WRITE_S)
         except OSError as error:
             log.warning("the window's state can not be written (%s)", error.strerror)
         finally:
+            if writing is not None:
+                await asyncio.gather(writing, return_exceptions=True)  # or it would come after the removal
             windows.remove(folder)
 
     def _window(self, roots: Sequence[Path]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from qwen_lsp import windows
 from qwen_lsp.errors import EngineMissing
 from qwen_lsp.lsp.status import ANSWERS_KEPT
-from tests.qwen_lsp.lsp.wire import Wire
+from tests.qwen_lsp.lsp.wire import TIMEOUT_S, Wire
 
 PROGRESS: dict[str, Any] = {"window": {"workDoneProgress": True}}
 
@@ -101,7 +101,9 @@ async def test_the_window_writes_why_it_is_silent_and_takes_it_back() -> None:
     await wire.begin(rootUri="file:///w")
     wire.server.session.status.nothing("inline", "file:///a", "the file is excluded")
     folder = windows.windows_folder()
-    await turns()
+    async with asyncio.timeout(TIMEOUT_S):
+        while not windows.read(folder):  # a thread writes it
+            await turns()
     (state,) = windows.read(folder)
     assert state["roots"] == ["/w"] and [answer["reason"] for answer in state["empty"]] == ["the file is excluded"]
     await wire.ask("shutdown", None)
