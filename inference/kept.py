@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from inference.backends.base import Snapshot
 
 ID_BYTES = 4
+TRUNK_SHARE = 0.9
 
 Runs = list[tuple[int, int]]  # half-open runs of row numbers
 
@@ -108,3 +109,14 @@ def common_rows(a: Runs, b: Runs) -> int:
         if end != other_end:
             break
     return total
+
+
+def trunk(sequences: Iterable[Kept], least: int) -> tuple[Kept, Snapshot] | None:
+    """The prefix that is worth most after a restart: a long one, `least` tokens at least, that jobs had in common.
+
+    Of the stops that are nearly as far along, the first: what follows it is somebody's tail.
+    """
+    used = {at: (kept, stop.snapshot) for kept in sequences for at, stop in kept.stops.items() if stop.n_uses > 1}
+    enough = max(least, TRUNK_SHARE * max(used, default=0))
+    at = min((at for at in used if at >= enough), default=None)
+    return None if at is None else used[at]

@@ -23,7 +23,6 @@ from inference.kept import ID_BYTES, Kept, Stop, common_prefix, common_rows, cou
 
 FORK_WORTH = 256  # tokens: losing fewer than this from a kept sequence is cheaper than a sequence of its own
 MIN_BRANCH = 32  # tokens: a branch point nearer than this to a snapshot is not worth one of its own
-TRUNK_SHARE = 0.9
 MAX_SNAPSHOTS = 16  # per sequence: bounds a look-up; bytes are what usually bounds them
 
 
@@ -189,16 +188,6 @@ class PrefixCache:
         """Bytes of all snapshots, shared ones once."""
         snapshots = {id(stop): stop.snapshot for kept in self.kept for stop in kept.stops.values()}
         return sum(snapshot.n_bytes for snapshot in snapshots.values())
-
-    def trunk(self, least: int) -> tuple[Kept, Snapshot] | None:
-        """The prefix that is worth most after a restart: a long one, `least` tokens at least, that jobs had in common.
-
-        Of the stops that are nearly as far along, the first: what follows it is somebody's tail.
-        """
-        used = {at: (kept, stop.snapshot) for kept in self.kept for at, stop in kept.stops.items() if stop.n_uses > 1}
-        enough = max(least, TRUNK_SHARE * max(used, default=0))
-        at = min((at for at in used if at >= enough), default=None)
-        return None if at is None else used[at]
 
     def adopt(self, seq: int, tokens: bytes, snapshot: Snapshot) -> None:
         """Note that the backend holds packed `tokens` on the sequence `seq`, from elsewhere."""

@@ -17,7 +17,7 @@ from inference.branches import Branch, branches
 from inference.draft_gate import Gate
 from inference.errors import EngineError, ModelBroken
 from inference.generation import Job, Usage
-from inference.kept import ID_BYTES, Kept, pack
+from inference.kept import ID_BYTES, Kept, pack, trunk
 from inference.prefix_cache import Eviction, Match, PrefixCache
 from inference.saved import SavedPrefixes
 from inference.speculate import MAX_DRAFT, Drafter
@@ -159,10 +159,10 @@ class Runner:
 
     def save(self) -> Callable[[], object] | None:
         """What writes the trunk to disk, to be called once, from any thread. None: there is nothing new to write."""
-        trunk = self.cache.trunk(WORTH_SAVING) if self._saved else None
-        if self._saved is None or trunk is None:
+        longest = trunk(self.cache.kept, WORTH_SAVING) if self._saved else None
+        if self._saved is None or longest is None:
             return None
-        kept, snapshot = trunk
+        kept, snapshot = longest
         tokens = kept.tokens[: snapshot.n_tokens * ID_BYTES]
         known = self._saved.find(tokens + bytes(ID_BYTES))  # it looks for what leaves a token to evaluate
         if known is not None and snapshot.n_tokens - known.n_tokens < WORTH_SAVING:

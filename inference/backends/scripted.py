@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from inference.backends.base import EngineSettings, ModelInfo, Payload, Snapshot, Step, Tokenizer
+from inference.backends.byte_tokens import CONTROL_IDS, END_IDS, N_VOCAB, ByteTokenizer, as_text
 from inference.backends.replies import Reply, Told
 from inference.backends.sequences import Sequences, allowed, drawn_along, outcome
 from inference.errors import EngineError, ModelBroken, QueueFull
@@ -19,50 +20,8 @@ from inference.generation import Constraint, Sampling
 Script = Callable[[tuple[int, ...]], int]  # all ids of a sequence -> the next one
 Hook = Callable[[str], None]  # called at the start of "evaluate", "sample", "dump", "load", on the caller's thread
 
-_CONTROL = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|fim_prefix|>",
-    "<|fim_middle|>",
-    "<|fim_suffix|>",
-    "<|fim_pad|>",
-    "<|repo_name|>",
-    "<|file_sep|>",
-    "<think>",
-    "</think>",
-    "<tool_call>",
-    "</tool_call>",
-    "<tool_response>",
-    "</tool_response>",
-)
-CONTROL_IDS = {text: 256 + i for i, text in enumerate(_CONTROL)}
-_END_IDS = frozenset(CONTROL_IDS[text] for text in ("<|endoftext|>", "<|im_end|>", "<|fim_pad|>"))
 _SNAPSHOT_BYTES = 1000
 _DUMPED = b"scripted"
-_CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-
-class ByteTokenizer:
-    """One id per byte, and Qwen's control tokens."""
-
-    chat_template: str | None = _CHAT_TEMPLATE
-
-    def encode(self, text: str, *, parse_special: bool) -> list[int]:
-        if not parse_special:
-            return list(text.encode("utf-8", "replace"))
-        found = [(text.index(control), control) for control in _CONTROL if control in text]
-        if not found:
-            return self.encode(text, parse_special=False)
-        at, control = min(found)
-        rest = self.encode(text[at + len(control) :], parse_special=True)
-        return [*self.encode(text[:at], parse_special=False), CONTROL_IDS[control], *rest]
-
-    def piece(self, token: int) -> bytes:
-        return bytes([token]) if token < 256 else b""
 
 
 def answers(table: Mapping[str, str]) -> Script:
@@ -118,12 +77,6 @@ class _Answer:
         self.pause_s = reply.token_ms / 1000
 
 
-def _text(tokens: tuple[int, ...]) -> str:
-    """A prompt to read, control tokens by their names."""
-    pieces = (bytes([token]) if token < 256 else _CONTROL[token - 256].encode() for token in tokens)
-    return b"".join(pieces).decode("utf-8", "replace")
-
-
 class ScriptedBackend:
     """Holds token ids where a real engine holds state."""
 
@@ -143,8 +96,8 @@ class ScriptedBackend:
             n_ctx=settings.n_ctx,
             n_cells=settings.n_cells,
             cache_bytes=settings.cache_bytes,
-            n_vocab=256 + len(_CONTROL),
-            end_ids=_END_IDS,
+            n_vocab=N_VOCAB,
+            end_ids=END_IDS,
             max_sequences=settings.max_sequences,
             weight_bytes=0,
             row_bytes=1,
@@ -236,7 +189,7 @@ class ScriptedBackend:
             return self._script(self._tokens(seq)[:n_tokens])
         answer = self._answers.get(seq)
         if answer is None:
-            answer = _Answer(n_tokens, self._script.reply(_text(self._tokens(seq)[:n_tokens])))
+            answer = _Answer(n_tokens, self._script.reply(as_text(self._tokens(seq)[:n_tokens])))
             self._answers[seq] = answer
         if answer.pause_s:
             time.sleep(answer.pause_s)

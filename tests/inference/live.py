@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from inference.backends.base import Backend
-from inference.backends.scripted import CONTROL_IDS, Script
+from inference.backends.byte_tokens import CONTROL_IDS
+from inference.backends.scripted import Script
 from inference.lifecycle.daemon import Daemon
 from inference.scheduler import Scheduler
 from inference.server.service import About

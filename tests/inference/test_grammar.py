@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.backends.scripted import ByteTokenizer
+from inference.backends.byte_tokens import ByteTokenizer
 from inference.edit_blocks import MAX_LINES, lines_of
 from inference.errors import BadRequest, QueueFull
 from inference.grammar import Compiler, EditBlocks, Grammar, JsonSchema, Lark

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from inference.backends.base import Backend, EngineSettings
-from inference.backends.scripted import CONTROL_IDS, ScriptedBackend, answers
+from inference.backends.byte_tokens import CONTROL_IDS
+from inference.backends.scripted import ScriptedBackend, answers
 from inference.errors import EngineError, ModelBroken, ModelLoading, PromptTooLong, QueueFull
 from inference.generation import Chunk, Finish, Job, Priority
 from inference.runner import CHUNK

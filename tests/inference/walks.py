@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from inference.backends.base import Tokenizer
-from inference.backends.scripted import CONTROL_IDS, ByteTokenizer
+from inference.backends.byte_tokens import CONTROL_IDS, ByteTokenizer
 from inference.generation import Constraint
 from inference.grammar import Compiler, Grammar
 from inference.tokenizer import from_folder

@@ -3,7 +3,8 @@
 import pytest
 
 from inference.backends.base import EngineSettings
-from inference.backends.scripted import CONTROL_IDS, ByteTokenizer, ScriptedBackend, answers
+from inference.backends.byte_tokens import CONTROL_IDS, ByteTokenizer
+from inference.backends.scripted import ScriptedBackend, answers
 from inference.errors import QueueFull
 from inference.generation import GREEDY
 
