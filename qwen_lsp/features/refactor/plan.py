@@ -31,6 +31,7 @@ MOST_PATHS = 40  # to choose from
 MOST_CHANGED = 20  # files in one plan
 MOST_NAMES = 6  # of the instruction, that are looked up
 LEAST_NAME_CHARS = 3
+MOST_TOLD_CHARS = 400  # of what it leaves, or of a name that is refused
 
 PLANNER = """You plan changes to the user's repository. Look at what you need with the functions, one call at a time;
 when you know enough, answer "done". Then you are asked for the plan. Fewer files are better: name only those that the
@@ -151,7 +152,12 @@ def read(answer: str, paths: Iterable[str]) -> Plan:
     creates = tuple(path for path in _rows(value.get("creates")) if isinstance(path, str) and path not in known)
     deletes = tuple(path for path in _rows(value.get("deletes")) if path in known and path not in (*changes, *renames))
     leaves = value.get("leaves")
-    return Plan(changes, creates, renames, deletes, leaves if isinstance(leaves, str) else "")
+    return Plan(changes, creates, renames, deletes, _clean(leaves) if isinstance(leaves, str) else "")
+
+
+def _clean(text: str) -> str:
+    """One line that a terminal only shows: the model may have it from a file."""
+    return "".join(char for char in " ".join(text.split())[:MOST_TOLD_CHARS] if char.isprintable())
 
 
 def _rows(value: object) -> list[Any]:
@@ -174,7 +180,7 @@ def _admitted(plan: Plan, asked: Asked, workspace: Workspace) -> Plan:
             reason = "more than one file would get that name"
         if reason is not None:
             reasons[path] = reason
-    refused = "; ".join(f"{path}: {reason}" for path, reason in reasons.items())
+    refused = "; ".join(f"{_clean(path)}: {reason}" for path, reason in reasons.items())
     return Plan(
         {path: names for path, names in plan.changes.items() if path not in reasons},
         tuple(path for path in plan.creates if path not in reasons),

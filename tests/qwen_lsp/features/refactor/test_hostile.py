@@ -136,3 +136,17 @@ def test_a_file_whose_name_does_not_belong_there_is_not_named(root: Path, tmp_pa
     with indexed(root, tmp_path / "index") as place:
         found = run(Call("find_references", {"name": "only_here"}), place)
         assert name not in found.text and name not in found.paths and "b.py" in found.paths
+
+
+async def test_what_is_told_moves_no_cursor_and_breaks_no_line(root: Path) -> None:
+    escape = "\x1b]0;owned\x07\x1b[2J"
+    plan = {
+        "changes": [],
+        "creates": [f"{escape}\n{'x' * 900}.py"],
+        "renames": [],
+        "deletes": [],
+        "leaves": f"{escape}\n#",
+    }
+    found = await refactor(Asked("tidy total"), workspace(root, {}), Saying([(["Write the plan"], json.dumps(plan))]))
+    assert isinstance(found, Nothing) and "the path is empty or too long" in found.reason
+    assert found.reason.isprintable() and len(found.reason) < 1_000
