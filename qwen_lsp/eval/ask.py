@@ -24,7 +24,7 @@ from qwen_lsp.eval.llama_server import LlamaServer
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import score
 from qwen_lsp.features.complete import Manner, Nothing, complete
-from qwen_lsp.features.ledger import budget_tokens, compacted, grown, is_possible, turned
+from qwen_lsp.features.ledger import compacted, grown, is_possible, shortage, turned
 from qwen_lsp.features.refactor.ask import ask as whole_answer
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.index.languages import language_of
@@ -81,9 +81,9 @@ def question(hole: Hole, variant: Variant, tree: Tree, settings: Settings, last:
     return Question(hole, variant, cursor, now, _ledger(hole, before, now, cursor, tree, old))
 
 
-def most_tokens(settings: Settings, variant: Variant) -> int:
-    """How long a question in this way may become, with its answer: a shorter context would ask something else."""
-    return 0 if variant.is_baseline else budget_tokens(_wanted(settings, variant, BLOCK_TOKENS))
+def lacking(settings: Settings, variant: Variant) -> str | None:
+    """Why a question in this way would hold less than it says; None where it does not."""
+    return None if variant.is_baseline else shortage(_wanted(settings, variant, BLOCK_TOKENS))
 
 
 def _wanted(settings: Settings, variant: Variant, max_tokens: int) -> Settings:

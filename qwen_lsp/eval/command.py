@@ -15,7 +15,7 @@ from qwen_lsp.engine import egress
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.errors import EngineError, NotDone
 from qwen_lsp.eval import refactoring
-from qwen_lsp.eval.ask import most_tokens
+from qwen_lsp.eval.ask import lacking
 from qwen_lsp.eval.facts import day
 from qwen_lsp.eval.holes import KINDS, Kind
 from qwen_lsp.eval.plan import Plan, variants
@@ -115,17 +115,14 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _ways(options: argparse.Namespace, settings: Settings) -> tuple[Variant, ...]:
-    """With a shorter ctx the server would leave out what is to be compared, and say nothing: that is wrong usage."""
+    """A ctx that leaves out what is to be compared is wrong usage: the page would say that it does not help."""
     chosen = _names(options.layouts, LAYOUTS)
     layouts = tuple(each for each in get_args(Layout) if each in chosen) or (settings.completion_layout,)
     contexts = tuple(dict.fromkeys(_number(part) for part in options.context.split(",")))
     logs = {"on": (True,), "off": (False,), "both": (True, False)}[options.log]
     ways = variants(layouts, contexts, logs)
-    widest = max(ways, key=lambda each: most_tokens(settings, each))
-    needed = most_tokens(settings, widest)
-    if options.holes and settings.ctx is not None and settings.ctx < needed:
-        told = f"{widest.context_tokens:,} tokens of context need a ctx of {needed:,}"
-        raise ValueError(f"{told}, and your settings have {settings.ctx:,}: take fewer, or set ctx higher")
+    if options.holes and (short := next(filter(None, (lacking(settings, each) for each in ways)), None)):
+        raise ValueError(short)
     return ways
 
 

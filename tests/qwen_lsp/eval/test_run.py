@@ -211,12 +211,12 @@ def test_wrong_usage_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) 
 def test_a_context_that_the_settings_have_no_room_for_is_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The server would ask without it, and the page would say that context does not help."""
+    """It would be asked with less, and the page would say that context does not help."""
     monkeypatch.setenv("QWEN_LSP_HOME", str(tmp_path))
-    (tmp_path / "qwen-lsp.toml").write_text("ctx = 16384\n")
-    assert cli.main(["eval", str(tmp_path), "--context", "0,2048"]) == 2
-    assert "2,048 tokens of context need a ctx of 16,928" in capsys.readouterr().err
-    assert cli.main(["eval", str(tmp_path), "--context", "1024"]) == 1  # there is room; no repository is here
+    (tmp_path / "qwen-lsp.toml").write_text("ctx = 8192\n")
+    assert cli.main(["eval", str(tmp_path), "--context", "0,8192"]) == 2
+    assert re.search(r"ctx = 8192 has room for \d+ tokens of other files .*8192", capsys.readouterr().err)
+    assert cli.main(["eval", str(tmp_path), "--context", "0,1024"]) == 1  # there is room; no repository is here
     assert "not a git repository" in capsys.readouterr().err
 
 
