@@ -8,28 +8,22 @@ the engine's context is no answer, with that reason.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qwen_lsp.context.memo import Memo
-from qwen_lsp.context.pack import Item
-from qwen_lsp.context.retrieve import Workspace, below, packed, ranking
 from qwen_lsp.engine.client import Engine, Request, Usage
 from qwen_lsp.errors import EngineBusy, EngineLoading, EngineRefused
 from qwen_lsp.eval import llama_vim
 from qwen_lsp.eval.holes import Hole
 from qwen_lsp.eval.llama_server import LlamaServer
 from qwen_lsp.eval.results import Answer, Variant
+from qwen_lsp.eval.retrieval import Tree, retrieved
 from qwen_lsp.eval.score import score
 from qwen_lsp.features.complete import Manner, Nothing, complete
 from qwen_lsp.features.ledger import compacted, grown, is_possible, shortage, turned
 from qwen_lsp.features.refactor.ask import ask as whole_answer
-from qwen_lsp.index.grammars import encode
 from qwen_lsp.index.languages import language_of
-from qwen_lsp.index.snapshot import Index
-from qwen_lsp.index.symbols import extract
 from qwen_lsp.post.completion import finish, place
 from qwen_lsp.post.syntax import around, faults, sound
 from qwen_lsp.prompt.ledger import Ledger
@@ -40,14 +34,6 @@ from qwen_lsp.text.snapshot import Snapshot
 BLOCK_TOKENS = 256  # of an answer where more than a line was taken out
 ASKED = Manner(priority="action")
 _CLOSING = ("}", ")", "]", "end")
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """The parent's tree, and what the index knows of it."""
-
-    root: Path
-    index: Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,25 +157,6 @@ def _ledger(
     opened = before.documents[cursor.document.uri]
     base = compacted(before, Cursor(opened, max(0, len(opened.text) - len(hole.after))), found)
     return turned(base, now, cursor, found)
-
-
-def retrieved(now: Snapshot, cursor: Cursor, tree: Tree) -> tuple[Item, ...]:
-    """What the index finds at the cursor while it sees the open files as they are in the editor."""
-    with _shown(now, tree), tree.index.snapshot() as symbols:
-        workspace = Workspace(tree.root, symbols, Memo())  # other files are open at the next hole: nothing is kept
-        return packed(ranking(now, cursor, workspace), now.settings.completion_context_tokens)
-
-
-@contextmanager
-def _shown(now: Snapshot, tree: Tree) -> Iterator[None]:
-    opened = {path: each for each in now.documents.values() if (path := below(tree.root, each.uri)) is not None}
-    for path, document in opened.items():
-        tree.index.show(path, extract(encode(document.masked), language_of(path)))
-    try:
-        yield
-    finally:
-        for path in opened:
-            tree.index.hide(path)
 
 
 async def _baseline(hole: Hole, cursor: Cursor, asked: Asked, settings: Settings) -> tuple[str, str, Usage]:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen_lsp.errors import EngineError, EngineLost, NotDone
-from qwen_lsp.eval.ask import Asked, Question, Tree, ask, depends, is_passing, question
+from qwen_lsp.eval.ask import Asked, Question, ask, depends, is_passing, question
 from qwen_lsp.eval.history import Checkout, Repository
 from qwen_lsp.eval.holes import Hole
 from qwen_lsp.eval.progress import Tell
 from qwen_lsp.eval.results import Answer, Results, Variant
+from qwen_lsp.eval.retrieval import Tree
 from qwen_lsp.eval.sample import by_tree
 from qwen_lsp.index.build import build
 from qwen_lsp.index.snapshot import Index

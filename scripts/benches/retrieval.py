@@ -8,6 +8,11 @@ of them is shown, by its signature or in a body. `hard` are the names that stand
 the same lines: the open file alone (which by this count finds nothing), whole symbols that share rare words (BM25), and
 a map of the repository by personalised PageRank over who uses what, after the idea of aider's.
 
+What `qwen-lsp eval` has, this has from it: what lies around a cursor (`eval.retrieval`), masked lines and what they use
+(`eval.masked`), intervals that draw whole files (`eval.score`). Its holes are not eval's, on purpose: those come from
+commits, since a model may have seen everything else, and are scored by what is answered. Here no model is asked, lines
+of the whole tree tell more than the few that were written last, and what they need must be there, in the tree.
+
 Weights are tuned on the first kind of repositories only. Prints shares in percent, `all / hard`, and milliseconds of
 CPU for a first request in a file and for one some lines further on; writes retrieval.json.
 """
@@ -24,10 +29,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from qwen_lsp.context.memo import Memo
 from qwen_lsp.context.pack import Item
-from qwen_lsp.context.retrieve import Ranking, Workspace, packed, ranking
+from qwen_lsp.context.retrieve import packed, ranking
 from qwen_lsp.eval.masked import Masked, Places, definitions_of, masked_lines
+from qwen_lsp.eval.retrieval import Tree, seen
+from qwen_lsp.eval.score import Interval, mean
 from qwen_lsp.index.build import build
 from qwen_lsp.index.snapshot import Index, IndexSnapshot
 from qwen_lsp.index.store import Store
@@ -46,18 +52,36 @@ N_WORKERS = 2
 type Method = Callable[[Masked], Callable[[int], Sequence[Shown]]]  # a line -> a budget -> what is shown
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One that a masked line of the file needs."""
+
+    file: str
+    is_hard: bool
+    is_found: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
-    """Of all names, and of the hard ones: how many were found and how many there were."""
+    """Of the names that masked lines need, how many were found."""
 
-    found: int = 0
-    total: int = 0
-    hard_found: int = 0
-    hard_total: int = 0
+    names: list[Name] = field(default_factory=list)
 
-    def shares(self) -> tuple[float, float]:
-        """In percent; 0 where there was nothing to find."""
-        return 100 * self.found / max(self.total, 1), 100 * self.hard_found / max(self.hard_total, 1)
+    def of(self, *, hard: bool) -> "Counts":
+        """The hard ones only, or all."""
+        return Counts([each for each in self.names if each.is_hard]) if hard else self
+
+    @property
+    def found(self) -> int:
+        return sum(each.is_found for each in self.names)
+
+    @property
+    def total(self) -> int:
+        return len(self.names)
+
+    def interval(self) -> Interval:
+        """The share with its interval: 95 %, names of one file are drawn together."""
+        return mean([float(each.is_found) for each in self.names], [each.file for each in self.names], SEED)
 
 
 @dataclass(slots=True)
@@ -115,34 +139,36 @@ def measure(root: Path, language: str, n_lines: int, scratch: Path, results: Res
         with closing(Index(store, root)) as index, index.snapshot() as snapshot:
             places = definitions_of(snapshot, paths)
             lines = list(masked_lines(root, paths, places, snapshot, language, n_lines, SEED))
-            for name, method in _methods(root, paths, places, snapshot):
+            for name, method in _methods(Tree(root, index), paths, places, snapshot):
                 counts = results.counts[name] = {budget: Counts() for budget in BUDGETS}
                 for masked in lines:
                     shown = method(masked)
                     for budget in BUDGETS:
-                        _count(masked, shown(budget), counts[budget])
+                        counts[budget].names.extend(_counted(masked, shown(budget), root.name))
             for masked in lines:
                 _time(root, store, masked, results)
 
 
-def _methods(root: Path, paths: Sequence[str], places: Places, snapshot: IndexSnapshot) -> Iterator[tuple[str, Method]]:
+def _methods(tree: Tree, paths: Sequence[str], places: Places, snapshot: IndexSnapshot) -> Iterator[tuple[str, Method]]:
     def ours(masked: Masked) -> Callable[[int], Sequence[Shown]]:
-        found = _ranking(root, snapshot, masked, Memo())
-        return lambda n_tokens: [_shown(item) for item in packed(found, n_tokens)]
+        now, cursor = _window(tree.root, masked)
+        with seen(now, tree) as workspace:
+            found = ranking(now, cursor, workspace)
+            best = {budget: [_shown(item) for item in packed(found, budget)] for budget in BUDGETS}
+        return best.__getitem__
 
     yield "qwen-lsp", ours
     yield "open file", lambda masked: lambda n_tokens: ()
-    yield "BM25", lambda masked: partial(cut, rare_words(root, snapshot, masked))
-    yield "repo map", Map(root, paths, places).shown
+    yield "BM25", lambda masked: partial(cut, rare_words(tree.root, snapshot, masked))
+    yield "repo map", Map(tree.root, paths, places).shown
 
 
-def _ranking(root: Path, snapshot: IndexSnapshot, masked: Masked, memo: Memo, n_down: int = 0) -> Ranking:
-    """At the masked line, or at the end of one that stands lower."""
+def _window(root: Path, masked: Masked, n_down: int = 0) -> tuple[Snapshot, Cursor]:
+    """The file open, the cursor at the masked line or at the end of one that stands lower."""
     document = opened((root / masked.path).as_uri(), "", 1, masked.text)
     line = min(document.lines.line_at(masked.offset) + n_down, document.lines.count - 1)
     offset = document.lines.end_of(line) if n_down else masked.offset
-    window = Snapshot({document.uri: document}, (document.uri,), (root,), Settings())
-    return ranking(window, Cursor(document, offset), Workspace(root, snapshot, memo))
+    return Snapshot({document.uri: document}, (document.uri,), (root,), Settings()), Cursor(document, offset)
 
 
 def _shown(item: Item) -> Shown:
@@ -151,26 +177,23 @@ def _shown(item: Item) -> Shown:
     return Shown(item.symbol.path, definition.start, end)
 
 
-def _count(masked: Masked, shown: Sequence[Shown], counts: Counts) -> None:
+def _counted(masked: Masked, shown: Sequence[Shown], repository: str) -> Iterator[Name]:
     for name, places in masked.targets.items():
-        found = any(
+        is_found = any(
             each.path == path and each.start <= definition.name_start < each.end
             for path, definition in places
             for each in shown
         )
-        counts.total += 1
-        counts.found += found
-        counts.hard_total += name in masked.hard
-        counts.hard_found += found and name in masked.hard
+        yield Name(f"{repository}/{masked.path}", name in masked.hard, is_found)
 
 
 def _time(root: Path, store: Store, masked: Masked, results: Results) -> None:
     """Of a first request in a file, with nothing kept of earlier ones, and of the next one."""
-    memo = Memo()
-    with closing(Index(store, root)) as index, index.snapshot() as snapshot:
+    with closing(Index(store, root)) as index, seen(_window(root, masked)[0], Tree(root, index)) as workspace:
         for n_down, times in ((0, results.first_ms), (MOVED_LINES, results.moved_ms)):
+            now, cursor = _window(root, masked, n_down)
             started = time.process_time()
-            packed(_ranking(root, snapshot, masked, memo, n_down), GOAL_TOKENS)
+            packed(ranking(now, cursor, workspace), GOAL_TOKENS)
             times.append((time.process_time() - started) * 1e3)
 
 
@@ -178,7 +201,7 @@ def table(results: Results) -> list[str]:
     """A row for each method."""
     first = next(iter(results.counts.values()))[GOAL_TOKENS]
     kind = "held out" if results.held_out else "tuned on"
-    lines = [f"{results.name} ({kind}): {first.total} names, {first.hard_total} of them hard"]
+    lines = [f"{results.name} ({kind}): {first.total} names, {first.of(hard=True).total} of them hard"]
     for name, counts in results.counts.items():
         cells = (f"{budget:5}: {one:3.0f} / {hard:3.0f}" for budget, one, hard in _rows(counts))
         lines.append(f"  {name:10} {'   '.join(cells)}")
@@ -195,27 +218,30 @@ def summary(results: Sequence[Results]) -> list[str]:
     for held_out, label in ((False, "tuned on"), (True, "held out")):
         of = [each for each in results if each.held_out == held_out]
         for name in of[0].counts if of else ():
-            total = Counts()
-            for each in of:
-                one = each.counts[name][GOAL_TOKENS]
-                total.found, total.total = total.found + one.found, total.total + one.total
-                total.hard_found += one.hard_found
-                total.hard_total += one.hard_total
-            share, hard = total.shares()
-            of_all = f"{share:5.1f} % of {total.total}, hard {hard:5.1f} % of {total.hard_total}"
+            total = Counts([each for one in of for each in one.counts[name][GOAL_TOKENS].names])
+            of_all = f"{_told(total)}, hard {_told(total.of(hard=True))}"
             lines.append(f"{label}, {GOAL_TOKENS} tokens, {name:10} {of_all}")
     return [*lines, "goal on held-out repositories: 78 % of all, 40 % of the hard ones"] if lines else []
 
 
+def _told(counts: Counts) -> str:
+    share = counts.interval()
+    return f"{100 * share.mean:5.1f} % ({100 * share.low:.1f} … {100 * share.high:.1f}) of {counts.total}"
+
+
 def _rows(counts: dict[int, Counts]) -> Iterator[tuple[int, float, float]]:
     for budget, each in counts.items():
-        yield budget, *each.shares()
+        yield budget, 100 * each.interval().mean, 100 * each.of(hard=True).interval().mean
+
+
+def _four(every: Counts, hard: Counts) -> tuple[int, int, int, int]:
+    return every.found, every.total, hard.found, hard.total
 
 
 def as_json(results: Results) -> dict[str, object]:
     """One repository's results."""
     counts = {
-        name: {str(budget): (each.found, each.total, each.hard_found, each.hard_total) for budget, each in row.items()}
+        name: {str(budget): _four(each, each.of(hard=True)) for budget, each in row.items()}
         for name, row in results.counts.items()
     }
     times = {"first_ms": results.first_ms, "moved_ms": results.moved_ms}

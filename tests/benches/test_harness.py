@@ -15,7 +15,7 @@ from tests.qwen_lsp.eval.repositories import repository
     [
         (typing, ("trace", "play", "opened", "spread", "Repository")),
         (typing_baseline, ("Stroke",)),
-        (retrieval, ("masked_lines", "definitions_of")),
+        (retrieval, ("masked_lines", "definitions_of", "seen", "Tree", "mean")),
         (refactor, ("cut",)),
         (refactor_scripted, ("carry_out", "touching", "narrowed")),
     ],

@@ -1,10 +1,11 @@
 """What the retrieval bench masks and counts, on a repository of three files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from scripts.benches.retrieval import BUDGETS, GOAL_TOKENS, Counts, Results, _repository, measure, summary, table
+from scripts.benches.retrieval import BUDGETS, GOAL_TOKENS, Counts, Name, Results, _repository, measure, summary, table
 from scripts.benches.retrieval_peers import Shown, cut
 
 FILES = {
@@ -28,9 +29,10 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
 
 def test_one_line_uses_one_name_that_its_file_has_and_one_that_it_has_not(results: Results) -> None:
     ours = results.counts["qwen-lsp"][GOAL_TOKENS]
-    assert (ours.total, ours.hard_total) == (2, 1)
-    assert (ours.found, ours.hard_found) == (2, 1)
-    assert results.counts["open file"][GOAL_TOKENS] == Counts(0, 2, 0, 1)
+    assert (ours.found, ours.total) == (2, 2)
+    assert (ours.of(hard=True).found, ours.of(hard=True).total) == (1, 1)
+    none = results.counts["open file"][GOAL_TOKENS]
+    assert none.found == 0 and [replace(name, is_found=True) for name in none.names] == ours.names
     assert {name: row.keys() for name, row in results.counts.items()} == dict.fromkeys(
         ("qwen-lsp", "open file", "BM25", "repo map"), dict.fromkeys(BUDGETS).keys()
     )
@@ -41,7 +43,16 @@ def test_what_is_told(results: Results) -> None:
     told = table(results)
     assert told[0] == "shop (held out): 2 names, 1 of them hard"
     assert "2000: 100 / 100" in told[1]
-    assert summary([results])[0] == "held out, 2000 tokens, qwen-lsp   100.0 % of 2, hard 100.0 % of 1"
+    assert summary([results])[0] == (
+        "held out, 2000 tokens, qwen-lsp   100.0 % (0.0 … 100.0) of 2, hard 100.0 % (0.0 … 100.0) of 1"
+    ), "one file says nothing for sure"
+
+
+def test_names_of_one_file_are_drawn_together() -> None:
+    together = Counts([Name(f"{n // 4}.py", False, n // 4 % 2 == 0) for n in range(40)])
+    alone = Counts([replace(name, file=str(n)) for n, name in enumerate(together.names)])
+    wide, narrow = together.interval(), alone.interval()
+    assert wide.mean == narrow.mean == 0.5 and wide.high - wide.low > narrow.high - narrow.low
 
 
 def test_what_is_too_long_is_left_out() -> None:
