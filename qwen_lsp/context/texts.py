@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from qwen_lsp.index.reading import read
 from qwen_lsp.index.rules import file_rule
-from qwen_lsp.index.scan import read
 from qwen_lsp.text.secrets import masked
 
 KEPT_CHARS = 2_000_000  # the files that a place asks for are a dozen

@@ -12,7 +12,8 @@ from typing import Literal
 
 from qwen_lsp.eval.history import Change, Commit
 from qwen_lsp.index.grammars import encode
-from qwen_lsp.index.languages import Language, language_of
+from qwen_lsp.index.language import Language
+from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.rules import bytes_rule, data_rule, file_rule
 from qwen_lsp.index.symbols import extract
 from qwen_lsp.prompt.hunks import Hunk, lines, patched

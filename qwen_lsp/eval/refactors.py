@@ -25,8 +25,9 @@ from qwen_lsp.features.refactor.indexed import indexed
 from qwen_lsp.features.refactor.run import refactor
 from qwen_lsp.features.refactor.values import Asked, Plan, Texts
 from qwen_lsp.features.refactor.workspace import Workspace
+from qwen_lsp.index.reading import read
 from qwen_lsp.index.rules import Skipped
-from qwen_lsp.index.scan import opened, read, walk
+from qwen_lsp.index.scan import opened, walk
 from qwen_lsp.verify.verdict import Check
 
 FILE_NAME = "refactors.jsonl"

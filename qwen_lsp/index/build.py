@@ -15,8 +15,9 @@ from pathlib import Path
 
 from qwen_lsp.index.database import is_damage
 from qwen_lsp.index.locks import locked
+from qwen_lsp.index.reading import FileStat
 from qwen_lsp.index.rules import Reason, Skipped, data_rule
-from qwen_lsp.index.scan import FileStat, Folder, opened, walk, why
+from qwen_lsp.index.scan import Folder, opened, walk, why
 from qwen_lsp.index.store import FileRow, Store, StoreFull
 from qwen_lsp.index.workers import Done, Pool, batches, done_here, row_of
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import tree_sitter
 from tree_sitter import Parser, Point, Query, Tree
 
-from qwen_lsp.index.languages import Language, language_named
+from qwen_lsp.index.language import Language
+from qwen_lsp.index.languages import language_named
 
 SLICE_BYTES = 4_096  # half a millisecond of parsing; smaller ones stall the others no less
 ASKED_BYTES = 16_384  # two milliseconds, at the worst that was seen a tenth of a second

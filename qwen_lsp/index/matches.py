@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, cast, get_args
 from tree_sitter import Node, QueryCursor
 
 from qwen_lsp.index.grammars import definitions_query, references_query
-from qwen_lsp.index.languages import Language
+from qwen_lsp.index.language import Language
 
 Kind = Literal[
     "function",

@@ -1,4 +1,4 @@
-"""The only reading of files: which ones a workspace has, which of them count, and their bytes.
+"""Which files a workspace has, and which of them count: the walk, and the ignore files on its way.
 
 Fails closed: an ignore file that can not be read hides its folder. Links are not followed: what they point to counts at
 its own place or not at all. Does not know languages or symbols.
@@ -13,27 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwen_lsp.index.ignore import PatternFile, parse
+from qwen_lsp.index.reading import NO_LINKS, READ, FileStat, all_of, read, regular
 from qwen_lsp.index.repository import repository_top, settings, shared_folder
-from qwen_lsp.index.rules import HUGE_BYTES, Reason, Skipped, bytes_rule, file_rule, folder_rule
+from qwen_lsp.index.rules import Skipped, file_rule, folder_rule
 
 GIT_IGNORE = ".gitignore"
 QWEN_IGNORE = ".qwenignore"
 IGNORE_FILES = (GIT_IGNORE, QWEN_IGNORE)
 IGNORE_LIMIT_BYTES = 1 << 20  # written by hand; one that is larger is a trap, and its folder does not count
 MAX_FILES = 500_000  # a home folder opened by mistake; the largest repositories known have 400,000
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-# A pipe must not hold us up, nor text mode change bytes.
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """A file that counts by its name and kind, and what tells whether it has changed. `path` is below the root."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +104,6 @@ def why(root: Path, path: Path, top: Folder | Skipped | None = None) -> Skipped 
     return _last(folder, parts[-1])
 
 
-def read(folder: bytes, path: str) -> tuple[bytes, FileStat] | Skipped:
-    """The bytes of the file `path` below the absolute `folder` and its state then, or why they do not count."""
-    try:
-        descriptor = os.open(folder + os.fsencode(path), _READ | _NO_LINKS)
-        try:
-            state = _regular(path, os.fstat(descriptor))
-            if isinstance(state, Skipped):
-                return state
-            source = _all(descriptor, HUGE_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        reason: Reason = "link" if error.errno == errno.ELOOP else "unreadable"
-        return Skipped(path, reason, error.strerror or "open")
-    rule = bytes_rule(source)
-    return (source, state) if rule is None else Skipped(path, *rule)
-
-
 def judged(folder: Folder, name: str, *, is_folder: bool) -> Skipped | None:
     """Why the entry `name` of `folder` does not count, by names and ignore files alone; None if it does."""
     path = folder.path + name
@@ -191,18 +161,7 @@ def _entry(folder: Folder, name: str, entry: os.DirEntry[bytes]) -> FileStat | F
         status = entry.stat(follow_symlinks=False)
     except OSError as error:
         return Skipped(path, "unreadable", error.strerror or "stat")
-    return _regular(path, status)
-
-
-def _regular(path: str, status: os.stat_result) -> FileStat | Skipped:
-    mode = status.st_mode
-    if not stat.S_ISREG(mode):
-        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
-        return Skipped(path, "special", kind)
-    if status.st_size > HUGE_BYTES:
-        return Skipped(path, "huge", f"{status.st_size:,} bytes; the limit is {HUGE_BYTES:,}")
-    # Windows gives inodes to some of the calls that we make, and not to others: none is used there.
-    return FileStat(path, status.st_size, status.st_mtime_ns, 0 if os.name == "nt" else status.st_ino)
+    return regular(path, status)
 
 
 def _last(folder: Folder, name: str) -> Skipped | None:
@@ -220,7 +179,7 @@ def _last(folder: Folder, name: str) -> Skipped | None:
     found = judged(folder, name, is_folder=False)
     if found is None and stat.S_ISLNK(status.st_mode):
         found = Skipped(path, "link", _target(place))
-    state = found or _regular(path, status)
+    state = found or regular(path, status)
     if isinstance(state, Skipped):
         return state
     source = read(folder.place, name)
@@ -247,15 +206,15 @@ def _entered(folder: Folder, path: str, *, is_top: bool = False) -> Folder | Ski
 
 def _here(folder: Folder, path: str, name: str) -> tuple[PatternFile, ...]:
     place = Path(os.fsdecode(folder.place), name)
-    return _pattern_files(place, path + name, folder.place, folder.ignore_case, _NO_LINKS)
+    return _pattern_files(place, path + name, folder.place, folder.ignore_case, NO_LINKS)
 
 
 def _pattern_files(place: Path, shown: str, base: bytes, ignore_case: bool, flags: int) -> tuple[PatternFile, ...]:
     """The ignore file at `place`, none if there is none. As git does, one in the tree that is a link is not read."""
-    if flags == _NO_LINKS and not _NO_LINKS and place.is_symlink():
+    if flags == NO_LINKS and not NO_LINKS and place.is_symlink():
         return ()
     try:
-        descriptor = os.open(place, _READ | flags)
+        descriptor = os.open(place, READ | flags)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return ()
@@ -264,7 +223,7 @@ def _pattern_files(place: Path, shown: str, base: bytes, ignore_case: bool, flag
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return ()
-        text = _all(descriptor, IGNORE_LIMIT_BYTES + 1)
+        text = all_of(descriptor, IGNORE_LIMIT_BYTES + 1)
     finally:
         os.close(descriptor)
     if len(text) > IGNORE_LIMIT_BYTES:
@@ -285,14 +244,6 @@ def parts_below(root: Path, path: Path) -> tuple[str, ...] | None:
 
 def _place(folder: Path) -> bytes:
     return os.fsencode(folder).rstrip(b"/" + os.fsencode(os.sep)) + b"/"
-
-
-def _all(descriptor: int, limit: int) -> bytes:
-    parts = []
-    while limit > 0 and (part := os.read(descriptor, limit)):
-        parts.append(part)
-        limit -= len(part)
-    return b"".join(parts)
 
 
 def _target(place: bytes) -> str:

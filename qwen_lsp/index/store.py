@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen_lsp.index.database import connected, make_private, newest, remove, remove_unused
+from qwen_lsp.index.reading import FileStat
 from qwen_lsp.index.rows import Packed, terms, unpack_outline, unpack_words
 from qwen_lsp.index.rules import Reason
-from qwen_lsp.index.scan import FileStat
 from qwen_lsp.index.symbols import EXTRACTOR_VERSION
 
 MAX_BYTES = 4 << 30  # some eight times what 130,000 files take

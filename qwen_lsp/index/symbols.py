@@ -18,7 +18,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from qwen_lsp.index.grammars import Parse, encode, parse
-from qwen_lsp.index.languages import Language
+from qwen_lsp.index.language import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
 from qwen_lsp.index.paragraphs import Paragraph, paragraphs_of
 from qwen_lsp.index.words import Pieces, Words, pieces_of, words_of

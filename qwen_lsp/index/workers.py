@@ -21,9 +21,9 @@ from pathlib import Path
 from qwen_lsp.index.database import connected
 from qwen_lsp.index.grammars import parse_unless
 from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.reading import FileStat, read
 from qwen_lsp.index.rows import content_key, pack
 from qwen_lsp.index.rules import Skipped
-from qwen_lsp.index.scan import FileStat, read
 from qwen_lsp.index.store import FileRow, has_content
 from qwen_lsp.index.symbols import extract
 

@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from qwen_lsp.index.reading import read
 from qwen_lsp.index.rules import Skipped
-from qwen_lsp.index.scan import opened, read
+from qwen_lsp.index.scan import opened
 from qwen_lsp.settings import FILE_NAME, Settings, proposed_checks
 from qwen_lsp.verify.proposals import MANIFEST_BYTES, MANIFESTS, proposed
 from qwen_lsp.verify.verdict import Check

@@ -23,8 +23,9 @@ from qwen_lsp.errors import NotDone
 from qwen_lsp.index.database import make_private
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.locks import Taken, locked
+from qwen_lsp.index.reading import FileStat
 from qwen_lsp.index.rules import HUGE_BYTES, Skipped
-from qwen_lsp.index.scan import FileStat, Folder, opened, walk
+from qwen_lsp.index.scan import Folder, opened, walk
 from qwen_lsp.verify import history
 from qwen_lsp.verify.verdict import NO_CHANGES, Changes, Limits
 

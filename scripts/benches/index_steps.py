@@ -16,9 +16,11 @@ from tree_sitter import Parser
 
 from qwen_lsp.index import build as building
 from qwen_lsp.index.build import Progress, Report, build, compare, update
-from qwen_lsp.index.languages import Language, language_of
+from qwen_lsp.index.language import Language
+from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.reading import read
 from qwen_lsp.index.rules import Skipped
-from qwen_lsp.index.scan import opened, read
+from qwen_lsp.index.scan import opened
 from qwen_lsp.index.store import Store
 from scripts.benches import index_keys
 from scripts.benches.figures import Figures, quantiles, timed

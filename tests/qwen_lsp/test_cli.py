@@ -16,8 +16,9 @@ from qwen_lsp.doctor.chain import Check
 from qwen_lsp.doctor.links import Failed
 from qwen_lsp.index.database import index_folder, store_folder
 from qwen_lsp.index.locks import locked
+from qwen_lsp.index.reading import FileStat
 from qwen_lsp.index.rules import Skipped
-from qwen_lsp.index.scan import FileStat, Folder, walk
+from qwen_lsp.index.scan import Folder, walk
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,9 @@ from typing import Protocol
 from qwen_lsp.context.retrieve import below
 from qwen_lsp.features.refactor.jail import refusal, same_name
 from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.reading import read
 from qwen_lsp.index.rules import Skipped, bytes_rule
-from qwen_lsp.index.scan import Folder, opened, read, walk, why
+from qwen_lsp.index.scan import Folder, opened, walk, why
 from qwen_lsp.index.snapshot import IndexSnapshot
 from qwen_lsp.text.document import Document
 from qwen_lsp.text.edits import digest

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from qwen_lsp.index.grammars import definitions_query, parse, references_query
-from qwen_lsp.index.languages import LANGUAGES, Language, language_named, language_of
+from qwen_lsp.index.language import Language
+from qwen_lsp.index.languages import LANGUAGES, language_named, language_of
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from qwen_lsp.index import scan
+from qwen_lsp.index.reading import FileStat, read
 from qwen_lsp.index.rules import HUGE_BYTES, Reason, Skipped
-from qwen_lsp.index.scan import FileStat, Folder, opened, read, walk, why
+from qwen_lsp.index.scan import Folder, opened, walk, why
 from tests.qwen_lsp.index.trees import git, repository, write
 
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.reading import FileStat
 from qwen_lsp.index.rows import content_key, outline_of, pack
-from qwen_lsp.index.scan import FileStat
 from qwen_lsp.index.snapshot import RARE_FILES, Index
 from qwen_lsp.index.store import FileRow, Store
 from qwen_lsp.index.symbols import FileSymbols, Import, extract

@@ -13,8 +13,8 @@ import pytest
 
 from qwen_lsp.index.database import SCHEMA, index_folder, store_folder
 from qwen_lsp.index.languages import language_of
+from qwen_lsp.index.reading import FileStat
 from qwen_lsp.index.rows import content_key, pack
-from qwen_lsp.index.scan import FileStat
 from qwen_lsp.index.snapshot import Index
 from qwen_lsp.index.store import MOST_PARTS, FileRow, Store, StoreFull
 from qwen_lsp.index.symbols import extract

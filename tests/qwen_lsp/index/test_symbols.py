@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.index.grammars import parse_unless
-from qwen_lsp.index.languages import LANGUAGES, Language, language_named
+from qwen_lsp.index.language import Language
+from qwen_lsp.index.languages import LANGUAGES, language_named
 from qwen_lsp.index.matches import LOOSE_TOKENS
 from qwen_lsp.index.paragraphs import MOST_CHARS, Paragraph
 from qwen_lsp.index.symbols import SIGNATURE_CHARS, FileSymbols, Reference, extract, references
