@@ -13,6 +13,7 @@ SUBJECTS = {
     "index": "cold, warm and saved files against a plain parse of the same files",
     "refactor": "edits of a model that knows the answer: all must apply; of a hostile one: none may",
     "hub": "a model fetched from a hub of our own with every fault: what it costs, and what stands in its place",
+    "idle": "what the server and VS Code's extension cost while nobody types, in the real editors",
     "retrieval": "does the packed context hold the definitions of what a masked line uses?",
 }
 

@@ -1,15 +1,12 @@
 """Real editors, headless. One that is not installed is skipped, and never in silence."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from tests.e2e.editors import vscode
 from tests.e2e.editors.places import EDITORS, SYSTEM, editor, how_to_have, need
-
-CHECKOUT = Path(__file__).parents[3]
-PACKAGE_S = 120
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
@@ -28,7 +25,4 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 def vsix() -> Path:
     """The extension as users get it."""
     need("vscode")
-    command = [CHECKOUT / "scripts" / "package-editors"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PACKAGE_S, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return CHECKOUT / done.stdout.splitlines()[-1]
+    return vscode.packed()

@@ -89,11 +89,11 @@ class Code:
             what["workspace"] = str(workspace)
         return self._browser(what, timeout_s)
 
-    def in_page(self, steps: str, timeout_s: float) -> dict[str, Outcome]:
-        """Do a module's steps in the page, as a user with keyboard and mouse."""
-        return self._browser({"steps": str(SCRIPTS / steps)}, timeout_s)
+    def in_page(self, steps: str, timeout_s: float, **more: object) -> dict[str, Outcome]:
+        """Do a module's steps in the page, as a user with keyboard and mouse. `more`: for the module."""
+        return self._browser({"steps": str(SCRIPTS / steps), **more}, timeout_s)
 
-    def _browser(self, what: Mapping[str, str], timeout_s: float) -> dict[str, Outcome]:
+    def _browser(self, what: Mapping[str, object], timeout_s: float) -> dict[str, Outcome]:
         outcomes = outcomes_file(self.scratch)
         outcomes.write_text("")
         job = {
@@ -157,15 +157,24 @@ def environment(scratch: Path) -> dict[str, str]:
     }
 
 
+def packed() -> Path:
+    """The extension as users get it."""
+    command = [CHECKOUT / "scripts" / "package-editors"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return CHECKOUT / done.stdout.splitlines()[-1]
+
+
 @contextmanager
-def serve(editor: Path, vsix: Path, root: Path, scratch: Path, settings: Mapping[str, Any]) -> Iterator[Code]:
-    """code-server on a free port, with the extension installed from its package."""
+def serve(editor: Path, vsix: Path | None, root: Path, scratch: Path, settings: Mapping[str, Any]) -> Iterator[Code]:
+    """code-server on a free port; with the extension, installed from its package, where there is one."""
     entry = [editor / "bin" / "node", editor / "node_modules" / "code-server" / "out" / "node" / "entry.js"]
     places = ["--user-data-dir", scratch / "user", "--extensions-dir", scratch / "extensions"]
     env = environment(scratch)
-    install = [str(each) for each in (*entry, *places, "--install-extension", vsix)]
-    done = subprocess.run(install, env=env, capture_output=True, text=True, timeout=INSTALL_S, check=False)
-    assert done.returncode == 0 and "successfully installed" in done.stdout, done.stdout + done.stderr
+    if vsix is not None:
+        install = [str(each) for each in (*entry, *places, "--install-extension", vsix)]
+        done = subprocess.run(install, env=env, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+        assert done.returncode == 0 and "successfully installed" in done.stdout, done.stdout + done.stderr
 
     code = Code(editor, "", root, scratch)
     command = [sys.executable, str(TEE), str(code.traffic), "--", sys.executable, "-m", "qwen_lsp"]
