@@ -119,12 +119,17 @@ def _shown(options: argparse.Namespace, place: Workspace, found: Refactored) -> 
     markdown = report(options.instruction.strip(), found)
     if options.json:
         told = {"passed": found.passed, "findings": found.findings, "unchecked": found.unchecked, "risks": found.risks}
+        told["failing"] = found.failing
         cost = {"rounds": found.n_rounds, "usage": asdict(found.usage)}
         shown = {"diffs": diffs, "report": markdown}
         print(json.dumps({"done": True, "applied": applied, "reason": reason} | shown | told | cost))
     else:
         print(markdown if options.report else "".join(diffs), end="")
-        for line in (*(f"passed: {each}" for each in found.passed), *(f"found: {each}" for each in found.findings)):
+        for line in (
+            *(f"passed: {each}" for each in found.passed),
+            *(f"fails as before, with nothing new: {each}" for each in found.failing),
+            *(f"found: {each}" for each in found.findings),
+        ):
             _tell(line)
         if found.unchecked:
             _tell(f"not checked: {found.unchecked}")

@@ -223,6 +223,7 @@ def _closed(made: Made, edits: EditSet) -> dict[str, Document]:
 def _annotation(made: Made) -> convert.Annotation:
     done = made.done
     told = [*done.risks, *done.findings[:SHOWN_FINDINGS], *(f"passed: {check}" for check in done.passed)]
+    told += [f"fails as before: {check}" for check in done.failing]
     told += [f"not checked: {done.unchecked}"] if done.unchecked else []
     told += [f"left alone: {done.plan.leaves}"] if done.plan.leaves else []
     return convert.Annotation(made.title, "; ".join(told), confirm=bool(done.risks))

@@ -120,3 +120,9 @@ class Verdict:
     def passed(self) -> tuple[str, ...]:
         """The checks that are content with the edits."""
         return tuple(outcome.check.title for outcome in self.outcomes if outcome.passed)
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Those that fail and say nothing new: they failed before, and tell less than people may think."""
+        loud = {finding.check for finding in self.new}
+        return tuple(o.check.title for o in self.outcomes if not o.passed and o.check.title not in loud)

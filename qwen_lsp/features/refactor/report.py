@@ -13,6 +13,7 @@ def report(title: str, done: Refactored) -> str:
     lines = [f"# {title}"]
     lines += [f"- {_headline(change)}" for change in done.changes]
     lines += [f"- passed: {check}" for check in done.passed]
+    lines += [f"- fails as before, with nothing new: {check}" for check in done.failing]
     lines += [f"- new finding: {finding}" for finding in done.findings]
     lines += [f"- not checked: {done.unchecked}"] if done.unchecked else []
     lines += [f"- left alone: {done.plan.leaves}"] if done.plan.leaves else []

@@ -215,6 +215,7 @@ def _result(state: _State, verdict: Verdict | None) -> Refactored:
         state.usage,
         state.plan,
         passed=() if verdict is None else verdict.passed,
+        failing=() if verdict is None else verdict.failing,
         findings=() if verdict is None else tuple(finding.shown() for finding in verdict.new),
         unchecked="" if verdict is None else verdict.reason,
         risks=_risks(found, verdict),

@@ -32,13 +32,16 @@ class Finding(Protocol):
 
 
 class Verdict(Protocol):
-    """What checks say of a change: what is new, which were content. `reason`: why nothing could be run."""
+    """What checks say of a change: what is new, which were content, which fail as before. `reason`: why none ran."""
 
     @property
     def new(self) -> Sequence[Finding]: ...
 
     @property
     def passed(self) -> tuple[str, ...]: ...
+
+    @property
+    def failing(self) -> tuple[str, ...]: ...
 
     @property
     def reason(self) -> str: ...
@@ -123,7 +126,8 @@ class Violation:
 class Refactored:
     """The change as one value, and what is to be known before it is taken.
 
-    passed, findings, unchecked: what checks say of it; why there was none. risks: why somebody should look at it first.
+    passed, failing, findings: what checks say of it, `failing` those that fail as before; unchecked: why none ran.
+    risks: why somebody should look at it first.
     """
 
     edits: EditSet
@@ -135,6 +139,7 @@ class Refactored:
     unchecked: str = ""
     risks: tuple[str, ...] = ()
     n_rounds: int = 0  # in which something was written
+    failing: tuple[str, ...] = ()
 
     @property
     def texts(self) -> Texts:

@@ -41,7 +41,7 @@ async def test_new_findings_come_back(root: Path) -> None:
     write(root, BASE)
     verdict = await check(root, {"b.py": "good\nbad\n", "c.py": "bad\n"})
     assert (shown(verdict), verdict.holds) == (["b.py:2:1", "c.py:1:1"], False)
-    assert {finding.check for finding in verdict.new} == {"words"}
+    assert {finding.check for finding in verdict.new} == {"words"} and verdict.failing == ()
 
 
 async def test_edits_that_mend_make_a_check_pass(root: Path) -> None:
@@ -68,6 +68,7 @@ async def test_a_check_that_fails_without_a_known_message_says_how_it_ended(root
 async def test_a_check_that_failed_so_before_tells_nothing(root: Path) -> None:
     verdict = await verify(root, {"b.py": ""}, [Check("false"), Check("no-such-tool")])
     assert (shown(verdict), verdict.holds) == ([], True)
+    assert verdict.failing == ("false", "no-such-tool"), "but a person is told so"
 
 
 async def test_a_check_that_hangs_only_now_is_a_finding(root: Path) -> None:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from qwen_lsp.features.refactor.report import report
 from qwen_lsp.features.refactor.run import refactor
 from qwen_lsp.features.refactor.values import Asked, Plan, Refactored
 from qwen_lsp.features.refactor.workspace import workspace
@@ -42,6 +43,8 @@ async def test_a_failing_test_is_mended_in_round_two(root: Path) -> None:
     assert done.texts == {"price.py": "def price(n):\n    return n + n\n"}
     assert done.n_rounds == 2
     assert done.findings == ()  # test_old failed before, and is nobody's fault here
+    assert (done.passed, done.failing) == ((), (PYTEST,))
+    assert f"- fails as before, with nothing new: {PYTEST}" in report("Say it", done)
     assert "test_price.py::test_price" in engine.heard[1]
     assert "test_old" not in engine.heard[1]
     assert f"before the edits: {PYTEST}" in told

@@ -78,6 +78,7 @@ class Said:
 class Verdict:
     new: tuple[Said, ...]
     passed: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
     reason: str = ""
 
 

@@ -131,6 +131,7 @@ class Said:
 class Verdict:
     new: tuple[Said, ...] = ()
     passed: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
     reason: str = ""
 
 
