@@ -49,6 +49,10 @@ def main(options: argparse.Namespace) -> int:
         bar.clear()
         print(f"qwen-lsp eval: {error.message}", file=sys.stderr)
         return 1
+    except OSError as error:  # no room on the disk, a folder that went away
+        bar.clear()
+        print(f"qwen-lsp eval: {error}; the same command goes on in {plan.out}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         bar.clear()
         print(f"stopped; the same command goes on in {plan.out}", file=sys.stderr)
@@ -60,6 +64,8 @@ def main(options: argparse.Namespace) -> int:
     except (NotDone, OSError) as error:
         print(f"qwen-lsp eval: {error}", file=sys.stderr)
         return 1
+    if options.write_settings and written is None:
+        print("your settings stay as they are", file=sys.stderr)
     if options.json:
         print(json.dumps({"out": str(plan.out), "written": written, **figures(found)}))
     else:

@@ -21,12 +21,15 @@ TIMEOUT_S = 300.0  # for one git command; a checkout of a large repository's tre
 MOST_CHARS = 400_000  # of a file: longer ones are data or made by programs
 MOST_BYTES = MOST_CHARS * 4  # larger blobs are not even read
 PARTIAL = "files of the past are not here: the clone is partial, git fetch --refetch --no-filter brings them"
-_FIELDS = "%H%x00%P%x00%ct"
+_FIELDS = "%H%x00%P%x00%at%x00%ct"
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit with one parent. `time`: when it was committed, in seconds since 1970, UTC."""
+    """One commit with one parent. `time`: in seconds since 1970, UTC, when it was written.
+
+    A rebase commits anew what others may have read long before, and a clock may be wrong: the earlier of both dates.
+    """
 
     id: str
     parent: str
@@ -84,7 +87,10 @@ class Repository:
         arguments += [f"--since={since}"] if since else []
         rows = self._git(*arguments, "HEAD", "--", *paths).decode("ascii", "replace").splitlines()
         found = (row.split("\0") for row in rows)
-        return tuple(Commit(commit, parents.split(" ")[0], int(time)) for commit, parents, time in found)
+        return tuple(
+            Commit(commit, parents.split(" ")[0], min(int(written), int(committed)))
+            for commit, parents, written, committed in found
+        )
 
     def changes(self, commit: Commit) -> Iterator[Change]:
         """The text files that the commit added or changed, by path. Binary, huge and foreign names are passed over.
@@ -192,7 +198,7 @@ class Checkout:
 
 
 def git(folder: Path, *arguments: str, said: bytes = b"", environ: Mapping[str, str] | None = None) -> bytes:
-    """What a git command prints when it is told `said`. Raises NotDone with git's last line where it fails."""
+    """What a git command prints when it is told `said`. Raises NotDone with git's reason where it fails."""
     own = {key: value for key, value in os.environ.items() if key not in PLACES}
     own |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
     command = ["git", *(part for each in _SETTINGS for part in ("-c", each)), *arguments]
@@ -213,6 +219,12 @@ def git(folder: Path, *arguments: str, said: bytes = b"", environ: Mapping[str, 
     if done.returncode == -signal.SIGINT:
         raise KeyboardInterrupt  # the terminal told all of us
     if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NotDone(f"git {arguments[0]}: {lines[-1] if lines else f'exit code {done.returncode}'}")
+        raise NotDone(f"git {arguments[0]}: {_reason(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
+
+
+def _reason(said: bytes) -> str:
+    """What went wrong, and what git says to do about it, which it indents."""
+    lines = said.decode(errors="replace").strip().splitlines() or [""]
+    reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1].strip())
+    return f"{reason}: {lines[-1].strip()}" if lines[-1].startswith("\t") else reason

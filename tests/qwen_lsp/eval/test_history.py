@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qwen_lsp.errors import NotDone
-from qwen_lsp.eval.history import MOST_BYTES, PARTIAL, Change, Repository
+from qwen_lsp.eval.history import MOST_BYTES, PARTIAL, Change, Repository, _reason
 from tests.qwen_lsp.eval.repositories import DAY_S, START, Tree, repository
 
 TREES: tuple[Tree, ...] = (
@@ -30,6 +30,16 @@ def test_commits_newest_first_without_the_first_one(past: Repository) -> None:
     assert past.commits(most=1) == commits[:1]
     assert past.commits(since=f"@{START + 2 * DAY_S}") == commits[:1]
     assert past.commits(paths=["a.py"]) == commits[1:]
+
+
+def test_a_commit_is_as_old_as_what_it_says(past: Repository) -> None:
+    """Rebased today, written and perhaps read by a model last year: the later date would call it new."""
+    (past.top / "a.py").write_text("x = 5\n")
+    environ = {**os.environ, "GIT_COMMITTER_DATE": f"{START + 90 * DAY_S} +0000"}
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    written = ("commit", "--quiet", "--all", "--message=rebased", f"--date=@{START + 5 * DAY_S}")
+    subprocess.run(["git", *who, *written], cwd=past.top, env=environ, check=True)
+    assert past.commits()[0].time == START + 5 * DAY_S
 
 
 def test_changes_are_texts_with_lf(past: Repository) -> None:
@@ -66,6 +76,13 @@ def test_no_hook_runs(past: Repository, tmp_path: Path) -> None:
 def test_what_git_refuses_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotDone, match=r"git rev-parse: fatal: not a git repository"):
         Repository(tmp_path)
+
+
+def test_what_git_says_to_do_is_told_with_it() -> None:
+    said = b"fatal: detected dubious ownership in repository at '/w'\nTo add an exception, call:\n\n\tgit config it\n"
+    assert _reason(said) == "fatal: detected dubious ownership in repository at '/w': git config it"
+    assert _reason(b"warning: odd\nerror: invalid path 'aux.py'\nhint: rename it\n") == "error: invalid path 'aux.py'"
+    assert _reason(b"usage: git\n") == "usage: git" and _reason(b"") == ""
 
 
 def test_an_editor_that_git_started_does_not_lead_us_astray(

@@ -1,7 +1,9 @@
 """A whole run on a small repository: nothing of a hole's future in any prompt, and a stopped run goes on."""
 
 import asyncio
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -218,6 +220,19 @@ def test_a_context_that_the_settings_have_no_room_for_is_wrong_usage(
     assert re.search(r"ctx = 8192 has room for \d+ tokens of other files .*8192", capsys.readouterr().err)
     assert cli.main(["eval", str(tmp_path), "--context", "0,1024"]) == 1  # there is room; no repository is here
     assert "not a git repository" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_told_in_a_line(
+    past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(command, "run", full)
+    out = str(tmp_path / "out")
+    assert cli.main(["eval", str(past), "--out", out]) == 1
+    told = capsys.readouterr().err
+    assert "No space left" in told and f"the same command goes on in {out}" in told and "Traceback" not in told
 
 
 def test_what_is_surely_better_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
