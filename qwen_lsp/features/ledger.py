@@ -42,6 +42,7 @@ MORE_TOKENS = 1024  # of a file around a second place that the cursor comes to
 NOTED_TOKENS = 256  # put into the log at once, of what the index finds at a new place
 NOTED_SCORE = 1.0  # its name stands alone in the repository, and within a dozen lines
 SHOWN_GROWTH = 2  # excerpts may be appended until there is so many times what a new base would have
+TOLD_TOKENS = 16  # of what was typed, are told in a quiet moment; fewer wait for the cursor to leave
 LOG_GROWTH = 4  # hunks go on growing until a new base is warm, but not for ever
 
 
@@ -155,13 +156,24 @@ def compacted(snapshot: Snapshot, cursor: Cursor, found: Iterable[Item] = (), ol
 
 
 def grown(
-    ledger: Ledger | None, snapshot: Snapshot, cursor: Cursor, found: Sequence[Item] = (), *, is_bare: bool = False
+    ledger: Ledger | None,
+    snapshot: Snapshot,
+    cursor: Cursor,
+    found: Sequence[Item] = (),
+    *,
+    is_bare: bool = False,
+    rests: bool = False,
 ) -> Ledger:
     """The ledger with what it lacks at the cursor appended; with a new base where there is none, or it is worn.
 
-    `is_bare`: the index has not been heard yet, so all that it found is put in.
+    `is_bare`: the index has not been heard yet, so all that it found is put in. `rests`: nobody types, so what was
+    typed here is told now; the first key at another place, which would have to tell it, waits for its answer.
     """
     place, sources = _place(snapshot, cursor), _sources(snapshot)
+    if rests and ledger is not None and not ledger.is_empty:
+        told = settled(ledger, sources)
+        if told.n_hunks - ledger.n_hunks >= TOLD_TOKENS:
+            ledger = replace(told, tail=ledger.tail)
     if ledger is None or ledger.is_empty or ledger.n_hunks > most_hunk_tokens(ledger):
         return compacted(snapshot, cursor, found, ledger)
     budget = room_for(snapshot.settings)

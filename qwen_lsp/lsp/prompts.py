@@ -92,6 +92,11 @@ class Prompts:
         shown = {entry.path for entry in entries if isinstance(entry, ContextFile)}
         return shown | {item.symbol.path for items in self._found.values() for item in items}
 
+    def changed(self) -> None:
+        """A document was: when all rests, that is told."""
+        if self._last is not None:
+            self._later()
+
     def rest(self) -> None:
         """Look at nothing more."""
         if self._resting is not None:
@@ -110,7 +115,7 @@ class Prompts:
     def _look(self) -> None:
         """At the last cursor: show what is lacking there, by the index too."""
         if not self._growing:
-            self._grow()
+            self._grow(rests=True)
 
     async def _prepare(self, uri: str) -> None:
         """What matters at the top of a file, where nobody has asked yet; and something to begin with."""
@@ -123,11 +128,11 @@ class Prompts:
             self._last = self._last or (uri, 0)
             self._grow()
 
-    def _grow(self) -> None:
+    def _grow(self, *, rests: bool = False) -> None:
         self._growing = True
-        self._spawn(self._grown())
+        self._spawn(self._grown(rests))
 
-    async def _grown(self) -> None:
+    async def _grown(self, rests: bool) -> None:
         """Swap the ledger for one that shows what it lacks at the last cursor, once the engine has read that."""
         epoch = self._epoch
         try:
@@ -145,7 +150,7 @@ class Prompts:
             if found is not None:
                 self._keep(cursor.document.uri, found)
             is_first = self._ledger is None or self._ledger.is_empty
-            fresh = grown(self._ledger, snapshot, cursor, found or (), is_bare=self._is_bare)
+            fresh = grown(self._ledger, snapshot, cursor, found or (), is_bare=self._is_bare, rests=rests)
             if self._says_more(fresh) and await self._read(fresh) and epoch == self._epoch:
                 self._ledger = fresh
                 self._is_bare = found is None and (self._is_bare or is_first)

@@ -122,6 +122,8 @@ class Session:
             self._recent = [document.uri, *(uri for uri in self._recent if uri != document.uri)]
         self._changed()
         self.suggestions.changed(document)
+        if self.settings.completion_enabled and not self.suggestions.paused:
+            self.prompts.changed()
         if self._indexing is not None:
             self._indexing.changed(document.uri)
 

@@ -10,7 +10,7 @@ from qwen_lsp.context.pack import estimate, window_after
 
 BEFORE_TOKENS = 96  # lines before the cursor when the tail is laid out anew; they may grow to twice that
 AFTER_TOKENS = 48  # of the cursor's own line, and of those behind it
-BRIEF_SHARE = 3  # a brief tail has one in so many of these
+BRIEF_SHARE = 4  # a brief tail has one in so many of these
 TAIL_TOKENS = 2 * BEFORE_TOKENS + 2 * AFTER_TOKENS  # at most, unless a single line is longer
 
 
@@ -60,21 +60,28 @@ class Tail:
 def laid(last: Tail | None, place: Place, *, is_brief: bool = False) -> Tail:
     """The tail at `place`. It begins where the last one did as long as that is near, so that typing appends.
 
-    `is_brief`: where it begins anew, with little around the cursor.
+    `is_brief`: where it begins anew, with little around the cursor. It does so, too, where the text behind the cursor
+    is another one: that is read before the lines of the tail, which then are all read anew.
     """
     here, text, offset = place.source, place.source.text, place.offset
-    start = None
-    if last is not None and last.uri == here.uri and last.start <= offset and text[last.start - 1 : last.start] in "\n":
-        first_line = last.before[: last.before.find("\n") + 1]
-        near = offset - last.start <= 8 * BEFORE_TOKENS and estimate(text[last.start : offset]) <= 2 * BEFORE_TOKENS
-        if near and text.startswith(first_line, last.start):
-            start = last.start
-    if start is None:
-        start = _start(text, offset, BEFORE_TOKENS // BRIEF_SHARE if is_brief else BEFORE_TOKENS)
-    elif last is not None:
-        is_brief = last.is_brief
-    after = _lines_after(text, offset, AFTER_TOKENS // BRIEF_SHARE if is_brief else AFTER_TOKENS)
+    if last is not None and _is_near(last, place):
+        after = _lines_after(text, offset, last.is_brief)
+        if after == last.after:
+            line = text.count("\n", 0, last.start)
+            return Tail(here.uri, here.path, last.start, line, text[last.start : offset], after, last.is_brief)
+    start = _start(text, offset, BEFORE_TOKENS // BRIEF_SHARE if is_brief else BEFORE_TOKENS)
+    after = _lines_after(text, offset, is_brief)
     return Tail(here.uri, here.path, start, text.count("\n", 0, start), text[start:offset], after, is_brief)
+
+
+def _is_near(last: Tail, place: Place) -> bool:
+    """Whether the tail's first line is still there, and not far before the cursor."""
+    text, offset, start = place.source.text, place.offset, last.start
+    if last.uri != place.source.uri or start > offset or text[start - 1 : start] not in "\n":
+        return False
+    first_line = last.before[: last.before.find("\n") + 1]
+    near = offset - start <= 8 * BEFORE_TOKENS and estimate(text[start:offset]) <= 2 * BEFORE_TOKENS
+    return near and text.startswith(first_line, start)
 
 
 def is_worn(tail: Tail) -> bool:
@@ -93,8 +100,9 @@ def _start(text: str, offset: int, n_tokens: int) -> int:
     return start
 
 
-def _lines_after(text: str, offset: int, n_tokens: int) -> str:
+def _lines_after(text: str, offset: int, is_brief: bool) -> str:
     """The rest of the cursor's line, and whole lines after it."""
+    n_tokens = AFTER_TOKENS // BRIEF_SHARE if is_brief else AFTER_TOKENS
     own = text.find("\n", offset) + 1 or len(text)
     rest = text[own : own + 4 * n_tokens]  # more characters than fit: a token has three bytes here
     if len(text) > own + len(rest):

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import pytest
+
 from qwen_lsp.engine.client import Piece, Request, Usage
 from qwen_lsp.errors import EngineLost
 from qwen_lsp.features.complete import Nothing
+from qwen_lsp.lsp import prompts
 from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger
 from qwen_lsp.prompt.segments import Text
 from tests.fake_editor import FakeEditor
@@ -16,6 +19,12 @@ from tests.qwen_lsp.lsp.wire import Wire, inline_at
 INLINE = "textDocument/inlineCompletion"
 URI, OTHER, SECRET = "file:///w/a.py", "file:///w/b.py", "file:///w/.env"
 TEXT = "".join(f"def f{n}(value):\n    return value + {n}\n\n\n" for n in range(40))
+
+
+@pytest.fixture(autouse=True)
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody rests unless a test says so, however slow the machine is."""
+    monkeypatch.setattr(prompts, "IDLE_S", 600.0)
 
 
 class Engine:
@@ -88,6 +97,49 @@ async def test_an_edit_elsewhere_appends_and_nothing_else_changes() -> None:
     second = await window.ledger(line=161)
     assert second is not None
     assert second.base == first.base and second.log == ("@@ a.py:1 @@\n+import os\n",)
+
+
+async def test_what_was_typed_is_told_when_typing_rests_and_not_by_the_next_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    window = Window()
+    await window.begin(URI, OTHER)
+    await window.based()
+    window.type(0, "import os, sys, pathlib, typing\n", OTHER)  # a paste, at which no request is made
+    window.engine.gate.set()
+    monkeypatch.setattr(prompts, "IDLE_S", 0.0)
+    window.type(len(TEXT) + 4, "compute(everything)")
+    of = window.wire.server.session.prompts
+    await until(lambda: of._ledger is not None and len(of._ledger.log) == 2)
+    told = of._ledger
+    assert told is not None
+    monkeypatch.setattr(prompts, "IDLE_S", 600.0)
+    assert {entry for entry in told.log if isinstance(entry, str)} == {
+        "@@ a.py:161 @@\n-x = \n+x = compute(everything)\n",
+        "@@ b.py:1 @@\n+import os, sys, pathlib, typing\n",
+    }
+    elsewhere = await window.ledger(line=10)
+    assert elsewhere is not None and elsewhere.log == told.log, "the first key at another place tells nothing"
+
+
+async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    monkeypatch.setattr(prompts, "IDLE_S", 0.0)
+    window.engine.gate.set()
+    looks: list[bool] = []
+    of = window.wire.server.session.prompts
+    grow = of._grow
+
+    def look(*, rests: bool = False) -> None:
+        looks.append(rests)
+        grow(rests=rests)
+
+    monkeypatch.setattr(of, "_grow", look)
+    window.type(len(TEXT) + 4, "y")
+    await until(lambda: True in looks and not of._growing)
+    assert of._ledger is not None and of._ledger.log == ()
 
 
 async def test_the_old_base_serves_until_the_new_one_is_warm() -> None:

@@ -126,10 +126,11 @@ async def test_what_the_cursor_comes_to_need_is_noted_once_and_read_ahead(shop: 
     document = {"uri": shop.uri("app.py"), "version": 2}
     shop.wire.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [change]})
     async with asyncio.timeout(10):
-        while not (later := await shop.ledger()).log:
+        while ContextFile("shop/tax.py", "VAT_RATES = {}\n") not in (later := await shop.ledger()).log:
             pass
     assert later.base == first.base
-    assert later.log == (ContextFile("shop/tax.py", "VAT_RATES = {}\n"),)
+    edit = "@@ app.py:5 @@\n-    print(cart)\n+    VAT_RATES, print(cart)\n"
+    assert later.log == (edit, ContextFile("shop/tax.py", "VAT_RATES = {}\n")), "what was typed is told, too"
     await until(lambda: any("VAT_RATES =" in _text(asked) for asked in shop.engine.asked))
     assert (await shop.ledger()).log == later.log
 

@@ -9,6 +9,7 @@ from qwen_lsp.context.pack import ContextFile
 from qwen_lsp.prompt.hunks import hunks, lines, patched
 from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger, Place, Source, advanced, appended, based, due, excerpt
 from qwen_lsp.prompt.rebase import kept
+from qwen_lsp.prompt.tail import laid
 
 BUDGET = 4000
 
@@ -48,6 +49,19 @@ def test_typing_in_the_tail_leaves_the_log_alone() -> None:
         assert after.tail is not None and ledger.tail is not None
         assert after.tail.before.startswith(ledger.tail.before) and after.tail.after == ledger.tail.after
         ledger = after
+
+
+def test_where_the_text_behind_the_cursor_is_another_one_the_tail_begins_anew_and_brief() -> None:
+    """The engine reads that text first: what follows it would be read anew, however much of it were kept."""
+    lines = "".join(f"x{n} = {n}\n" for n in range(60))
+    here = at(lines.replace("x30", "$0x30"))
+    first = laid(None, here)
+    typed = laid(first, at(lines.replace("x30", "y$0x30")), is_brief=True)
+    assert typed.start == first.start and typed.after == first.after and not typed.is_brief
+    jumped = laid(first, at(lines.replace("x34", "$0x34")), is_brief=True)
+    assert jumped.is_brief and jumped.start > first.start and len(jumped.before) < 80
+    closed = laid(jumped, at(lines.replace("x34", "($0)x34")), is_brief=True)
+    assert closed.after != jumped.after and closed.is_brief
 
 
 def test_an_edit_elsewhere_is_one_hunk() -> None:
