@@ -119,7 +119,7 @@ def _told(root: Path, totals: Totals, report: Report, n_bytes: int) -> Iterator[
         f"{root}: {totals.n_files:,} files, {totals.n_definitions:,} definitions, {totals.n_bytes / 1e6:,.1f} MB of "
         f"text; the index of the repository takes {n_bytes / 1e6:,.1f} MB"
     )
-    names = ", ".join(f"{name or 'words only'} {count:,}" for name, count in totals.languages.items())
+    names = ", ".join(f"{name or 'no grammar'} {count:,}" for name, count in totals.languages.items())
     yield f"languages: {names or 'none'}"
     left_out = ", ".join(f"{reason} {count:,}" for reason, count in _left_out(totals, report).items())
     yield f"left out: {left_out or 'nothing'}"

@@ -6,6 +6,7 @@ Does not know budgets, prompts or the disk.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from qwen_lsp.context.candidates import Reason, Symbol
@@ -30,9 +31,8 @@ WEIGHTS: Mapping[Reason, float] = {
 KINDS: Mapping[Kind, float] = {"variable": 0.7, "constant": 0.7, "field": 0.7, "macro": 0.8}
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A symbol and what all its reasons come to."""
+class Scored(NamedTuple):
+    """A symbol and what all its reasons come to. A tuple, as it is."""
 
     symbol: Symbol
     score: float
