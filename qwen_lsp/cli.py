@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 it could not, 2 wrong usage. Does not know what the parts 
 """
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -163,11 +164,15 @@ def _serve() -> int:
             "Try `qwen-lsp demo` or `qwen-lsp doctor`. Ctrl-C ends this.",
             file=sys.stderr,
         )
+    gc.disable()
     from qwen_lsp.engine import egress
     from qwen_lsp.lsp.server import make_server, serve
 
     egress.guard()
-    return serve(make_server())
+    server = make_server()
+    gc.freeze()  # what is there by now stays: walking it again and again held keys up for 40 ms and more
+    gc.enable()
+    return serve(server)
 
 
 def _demo(options: argparse.Namespace) -> int:
