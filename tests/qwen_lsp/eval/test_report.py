@@ -1,7 +1,10 @@
 """The page: needs nothing from elsewhere, shows text of the repository as text, is the same for the same answers."""
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +38,8 @@ ANSWERS = [
     *(answer(n, "8k <tokens>", n % 3 == 0, kind="line") for n in range(40)),
 ]
 ANSWERS[1] = answer(1, "ours", False, said="<script>alert(1)</script>", similarity=0.0)
+FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --enable-logging=stderr --window-size=1100,1400"
+CHROMIUM_S = 60.0
 RELEASED = 1_700_000_010
 
 
@@ -55,6 +60,18 @@ def test_the_page_stands_alone_and_text_stays_text() -> None:
     assert "Against embedded on mlx" in html and "Typing, replayed" in html
     assert "no Python file has a place for one" in html
     assert html == page(found(), ANSWERS)
+
+
+def test_a_browser_shows_it_and_refuses_nothing(tmp_path: Path) -> None:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("NO CHROMIUM HERE: nobody has looked at the page (apt install chromium)")
+    source, picture = tmp_path / "report.html", tmp_path / "page.png"
+    source.write_text(page(found(), ANSWERS), "utf-8")
+    command = [program, *FLAGS.split(), f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}"]
+    done = subprocess.run([*command, source.as_uri()], capture_output=True, text=True, timeout=CHROMIUM_S, check=False)
+    assert picture.stat().st_size > 40_000, done.stderr  # a blank page of this size is a tenth
+    assert "Content Security Policy" not in done.stderr and "Refused" not in done.stderr
 
 
 def test_pictures_take_the_colours_of_the_page() -> None:
