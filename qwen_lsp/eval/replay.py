@@ -14,6 +14,7 @@ from typing import Any
 
 from qwen_lsp.eval.history import Change, Commit, Repository
 from qwen_lsp.eval.holes import counts
+from qwen_lsp.eval.quantiles import SLOW, quantile
 from qwen_lsp.eval.traces import Stroke, strokes
 from qwen_lsp.eval.window import Key, Window
 
@@ -154,9 +155,7 @@ def spread(values: Sequence[float]) -> Spread | None:
     """None of nothing."""
     if not values:
         return None
-    ordered = sorted(values)
-    median, p95 = (ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.95))
-    return Spread(round(median, 1), round(p95, 1), round(ordered[-1], 1))
+    return Spread(round(quantile(values, 0.5), 1), round(quantile(values, SLOW), 1), round(max(values), 1))
 
 
 def read_typing(path: Path, about: Mapping[str, Any]) -> Typing | None:

@@ -11,12 +11,12 @@ from statistics import median
 from typing import Literal
 
 from qwen_lsp.eval.holes import KINDS
+from qwen_lsp.eval.quantiles import SLOW, quantile
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import CONFIDENCE, Interval, difference, mean
 
 LEAST_HOLES, LEAST_COMMITS = 30, 10  # fewer say nothing about a difference that a person would notice
 NEWER, OLDER = "newer than the model", "older"
-SLOW = 0.95  # of all answers came at least as fast as the slow ones' time
 _MEASURES = 2  # that may make a variant better: exact and similarity
 
 type Verdict = Literal["", "better", "worse"]
@@ -105,7 +105,7 @@ def _row(name: str, answers: Sequence[Answer], held: Against | None, seed: int) 
     tested = [answer.tests for answer in answers if answer.tests is not None]
     evaluated = [answer.evaluated for answer in answers if answer.evaluated is not None]
     counted = [(answer.cached, answer.prompt) for answer in answers if answer.cached is not None]
-    times = sorted(answer.ms for answer in answers) or [0.0]
+    times = [answer.ms for answer in answers] or [0.0]
     return Row(
         name,
         len(answers),
@@ -117,7 +117,7 @@ def _row(name: str, answers: Sequence[Answer], held: Against | None, seed: int) 
         _share([answer for answer in answers if answer.said], lambda answer: answer.parses),
         sum(tested) / len(tested) if tested else None,
         median(times),
-        times[min(len(times) - 1, int(SLOW * len(times)))],
+        quantile(times, SLOW),
         median([answer.prompt for answer in answers]) if answers else 0.0,
         sum(cached for cached, _ in counted) / max(sum(n for _, n in counted), 1) if counted else None,
         median(evaluated) if evaluated else None,

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from qwen_lsp.eval.history import Repository
-from qwen_lsp.eval.replay import spread, trace
-from scripts.benches import refactor, refactor_scripted, retrieval, typing, typing_baseline
+from qwen_lsp.eval.quantiles import quantile
+from qwen_lsp.eval.replay import Spread, spread, trace
+from scripts.benches import figures, refactor, refactor_scripted, retrieval, typing, typing_baseline
 from tests.qwen_lsp.eval.repositories import repository
 
 
@@ -16,6 +17,7 @@ from tests.qwen_lsp.eval.repositories import repository
         (typing, ("trace", "play", "opened", "spread", "Repository")),
         (typing_baseline, ("Stroke",)),
         (retrieval, ("masked_lines", "definitions_of", "seen", "Tree", "mean")),
+        (figures, ("quantile",)),
         (refactor, ("cut",)),
         (refactor_scripted, ("carry_out", "touching", "narrowed")),
     ],
@@ -23,6 +25,13 @@ from tests.qwen_lsp.eval.repositories import repository
 def test_a_bench_takes_it_from_the_harness(bench: object, names: tuple[str, ...]) -> None:
     for name in names:
         assert getattr(bench, name).__module__.startswith("qwen_lsp.eval."), name
+
+
+def test_a_share_is_read_off_in_one_way() -> None:
+    values = [float(n) for n in range(20, 0, -1)]
+    assert (quantile(values, 0.5), quantile(values, 0.95), quantile(values, 1.0)) == (10, 19, 20)
+    assert figures.quantiles(values) == (10, 19) and spread(values) == Spread(10, 19, 20)
+    assert quantile([], 0.5) == 0.0 and quantile([7.0], 0.95) == 7.0
 
 
 def test_the_typing_bench_replays_what_eval_replays(tmp_path: Path) -> None:
