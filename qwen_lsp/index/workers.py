@@ -81,7 +81,10 @@ def batches(files: Sequence[FileStat]) -> Iterator[list[FileStat]]:
 
 
 class Pool:
-    """Processes that extract. One that a file kills is replaced, and the file remembered as what it is."""
+    """Processes that extract. One that a file kills is replaced, and the file remembered as what it is.
+
+    Raises OSError where processes do not live at all, whatever they read: then no file is to blame.
+    """
 
     def __init__(self, database: Path, place: bytes, n_workers: int, idle: bool) -> None:
         self._arguments = (database, place, idle)
@@ -129,6 +132,10 @@ class Pool:
     def _restart(self, n_workers: int) -> None:
         self._pool.shutdown(cancel_futures=True)
         self._pool = self._started(n_workers)
+        try:
+            self._pool.submit(os.getpid).result()
+        except BrokenProcessPool as error:
+            raise OSError("the processes that read files end at once") from error
 
     def _started(self, n_workers: int) -> ProcessPoolExecutor:
         # Never fork: this process may have threads, and locks that a copy would find taken for ever.

@@ -261,6 +261,25 @@ def test_a_file_that_kills_the_parser_is_remembered_and_costs_nothing_else(
     store.close()
 
 
+def test_where_no_process_lives_no_file_is_blamed(
+    tmp_path: Path, parallel: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system without room for more processes, say: the files would look broken until they are changed."""
+
+    class Stillborn(workers.Pool):
+        def _started(self, n_workers: int) -> ProcessPoolExecutor:
+            return ProcessPoolExecutor(n_workers, get_context("spawn"), exec, ("import os; os._exit(1)", {}))
+
+    root = write(tmp_path / "w", {f"f{number}.py": f"def f{number}(): pass\n" for number in range(9)})
+    store = Store(tmp_path / "s")
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="end at once"):
+        patched.setattr(building, "Pool", Stillborn)
+        scan(store, root)
+    assert dict(store.totals(store.root_id(root)).skipped) == {}
+    assert scan(store, root).n_extracted == 9
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("n_bytes", "most", "n_workers"), [(0, 8, 1), (3_999_999, 8, 1), (4_000_000, 8, 2), (1 << 30, 8, 8)]
 )
