@@ -67,6 +67,6 @@ class Retrieval:
         stamp = located.symbols.stamp()
         kept, memo = self._memos.get(located.root, (None, Memo()))
         if kept != stamp or len(memo.outlines) > MOST_OUTLINES:
-            memo = Memo()
+            memo = Memo(texts=memo.texts)  # they are compared with what the files hold now
             self._memos[located.root] = stamp, memo
         return memo
