@@ -2,28 +2,26 @@
 
 import json
 import random
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import platformdirs
 
-from inference.runner import CHUNK
 from inference.speculate import replay
 from inference.tokenizer import from_folder
 from scripts.benches import inference_traces as traces
+from scripts.benches.inference_cold import child, cold
 from scripts.benches.inference_commits import recorded
 from scripts.benches.inference_figures import Cold, Decoded, Forced, Preempted, Sample, Step
 from scripts.benches.inference_servers import (
     EMBEDDED,
     PEER,
-    ROOT,
     Answer,
     Engine,
     Server,
@@ -201,23 +199,11 @@ class Bench:
 
     def _cold(self, engine: Engine, m: Material) -> None:
         """Cold requests, by turns to the bare engine and to a fresh daemon."""
-        context, ask = len(m.base), traces.typing_at_end(m, 1).first[0]
-        raw_of, done = (str(EMBEDDED), str(CHUNK)), 0
+        context, ask, done = len(m.base), traces.typing_at_end(m, 1).first[0], 0
         while done < (MIN_COLD if done == 0 else max(MIN_COLD, self._affordable(engine, context, MAX_COLD))):
             done += 1
             self.say(f"{engine}, {context} tokens: cold, {done}")
-            raw = json.loads(self._child("inference_raw", engine, *raw_of, work=ask.prompt))
-            usual = raw
-            if engine == "llama":  # the daemon does without fused attention there
-                usual = json.loads(self._child("inference_raw", f"{engine}-default", *raw_of, work=ask.prompt))
-            with homes() as home:
-                server = self._start(engine, home)
-                try:
-                    answer = server.ask(ask, max_tokens=1)
-                finally:
-                    server.stop()
-            counts = (answer.first_token_s, answer.cpu_s, raw["seconds"], raw["cpu_s"], raw["chunk_s"], usual["cpu_s"])
-            self.results.cold.append(Cold(engine, context, *counts))
+            self.results.cold.append(cold(engine, context, ask, partial(self._start, engine)))
 
     def _gate(self, engine: Engine, context: int, asked: Sequence[tuple[Trace, str]]) -> None:
         """The last question of each trace to a daemon that knows nothing: what caches and drafts may not change."""
@@ -278,7 +264,7 @@ class Bench:
                 {"prompt": self.material.base[run], "answer": self.other.base[run], "prediction": ()} for run in runs
             ],
         }
-        drawn = json.loads(self._child("inference_decode", engine, work=work))
+        drawn = json.loads(child("inference_decode", engine, work=work))
         return Decoded(
             engine,
             n_windows=len(replayed),
@@ -288,12 +274,6 @@ class Bench:
             edits=Forced(**drawn["edits"]),
             others=Forced(**drawn["others"]),
         )
-
-    def _child(self, module: str, *arguments: str, work: Any) -> str:
-        """A module of this folder with work on its stdin; its last line."""
-        command = [sys.executable, "-m", f"scripts.benches.{module}", *arguments]
-        done = subprocess.run(command, cwd=ROOT, input=json.dumps(work), stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout.splitlines()[-1]
 
 
 def _typed_meanwhile(server: Server, long: Ask, keys: Trace, long_s: float) -> list[float]:
