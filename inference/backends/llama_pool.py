@@ -19,7 +19,7 @@ from inference.errors import QueueFull
 from inference.kept import Runs, common_rows, count_rows, first_rows
 
 WHOLE, RECURRENT_ONLY = 0, 1  # 1: LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-LEAST_ROWS = 256  # a pass looks at so many cells at a time: fewer rows cost the others nothing
+LEAST_ROWS = 256  # a pass looks at so many cells at a time: fewer rows cost the others next to nothing
 TO_MOVE = 16  # tokens beside a row that cost what moving it out and in does: 0.6 us, and 0.05 to 0.07 for each
 TO_MOVE_FUSED = 128  # fused attention steps over what is not its own
 _BRANCH = 1 << 32  # numbers of rows that one branch may use
@@ -49,7 +49,9 @@ class Pool:
         self._beside: dict[int, int] = {}  # tokens evaluated by others since a sequence was used
         self._branches = count()
         self._next: dict[int, int] = {}  # the number of a sequence's next row
-        self._high = 0  # no cell beyond this one was used since the pool was empty
+        self._high = (
+            0  # most rows since the pool was empty: llama.cpp fills it from the front, so no cell far beyond is used
+        )
         self._lost = 0  # tokens times cells that are not used and looked at, since then
 
     def limit(self, max_bytes: int, row_bytes: int, state_bytes: int) -> None:
@@ -139,7 +141,7 @@ class Pool:
         return count_rows(run for seq in self._inside() for run in self._rows[seq])
 
     def high(self) -> int:
-        """No cell beyond this one is looked at: what a pass costs beside its own rows."""
+        """How many cells a pass looks at, about."""
         return self._high
 
     def out_bytes(self) -> int:

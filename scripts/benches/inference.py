@@ -11,6 +11,8 @@ import argparse
 import json
 import os
 import platform
+import signal
+import sys
 import sysconfig
 import time
 from collections.abc import Sequence
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     base, other = _materials(max(contexts[-1], MIN_TOKENS))
     bench = Bench(Plan(engines, contexts, options.quick, patience), base, other, options.out)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("cut off"))  # as `timeout` does: what was found is reported
     try:
         for engine in engines:
             bench.engine(engine)

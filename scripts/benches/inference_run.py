@@ -37,7 +37,7 @@ N_KEYS = 24
 N_LOG_EDITS = 4
 IN_PLACE = (0.9, 0.5, 0.1)  # how far into the base an edit is
 COSTLY_S = 15.0  # for the requests of one trace that evaluate nearly everything
-MAX_COSTLY, MIN_COLD, MAX_COLD = 6, 2, 4
+MAX_COSTLY, MAX_COLD = 6, 4
 GROWTH = 1.3  # attention makes each token dearer the more stand before it
 GATE_ALL_S = 4.0  # where a cold request takes longer, only GATE_ALWAYS are asked again
 GATE_ALWAYS = ("ledger", "switch")
@@ -200,7 +200,7 @@ class Bench:
     def _cold(self, engine: Engine, m: Material) -> None:
         """Cold requests, by turns to the bare engine and to a fresh daemon."""
         context, ask, done = len(m.base), traces.typing_at_end(m, 1).first[0], 0
-        while done < (MIN_COLD if done == 0 else max(MIN_COLD, self._affordable(engine, context, MAX_COLD))):
+        while done < (self._affordable(engine, context, MAX_COLD) if done else 1):
             done += 1
             self.say(f"{engine}, {context} tokens: cold, {done}")
             self.results.cold.append(cold(engine, context, ask, partial(self._start, engine)))
