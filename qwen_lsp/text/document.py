@@ -44,7 +44,8 @@ class Document:
         """The text without its credentials; offsets and line ends are the text's own. Found once per version."""
         found = self._masked
         if found is None:
-            found = masked(self.text) if self._earlier is None else masked_since(self.text, *self._earlier)
+            earlier = self._earlier  # once: another thread may have used it up meanwhile
+            found = masked(self.text) if earlier is None else masked_since(self.text, *earlier)
             object.__setattr__(self, "_masked", found)
             object.__setattr__(self, "_earlier", None)
         return found

@@ -26,7 +26,7 @@ from scripts.benches.typing_spent import recorded, spent, told
 from scripts.benches.typing_window import Key, Window
 
 SEED = 0
-BASELINE_KEYS = 250  # of each repository: the peer evaluates thousands of tokens at most keys
+BASELINE_KEYS = 1_000  # of each repository: the peer evaluates hundreds of tokens at most keys
 
 
 @dataclass(slots=True)
