@@ -21,6 +21,16 @@ CHANGES = [
     FileChange("sub/b.py", "a.py", "a = 1\n" * 20, "a = 1\n" * 20 + "c = 1\n"),
     FileChange("new/b.py", "new/b.py", None, "a = 1\n"),
     FileChange("a.py", "a.py", "a = 1\n\n", None),
+    FileChange("größe 数.py", "größe 数.py", "a = 1\n", "a = 2\n"),
+    FileChange("my new/b c.py", "my new/b c.py", None, "a = 1\n"),
+    FileChange("b c.py", "a b.py", "a = 1\n", "a = 1\n"),
+    FileChange("b c.py", "a b.py", "a = 1\nb = 2\n", "a = 1\nb = 3\n"),
+    FileChange("a b.py", "a b.py", "a = 1\n", None),
+    FileChange("a.py", "a.py", "", None),
+    FileChange("a.py", "a.py", None, ""),
+    FileChange("a.py", "a.py", "a = 1\n", ""),
+    FileChange("a.py", "a.py", "", "a = 1"),
+    FileChange("a.py", "a.py", "a\rb\r", "a\rc\r"),
     FileChange("a.py", "a.py", LONG, LONG.replace(" = ", "=")),
 ]
 
