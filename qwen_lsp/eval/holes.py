@@ -7,7 +7,7 @@ A hole whose answer holds a credential is none: prompts show stars there. Does n
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from qwen_lsp.eval.history import Change, Commit
@@ -69,8 +69,8 @@ def holes(commit: Commit, changes: Sequence[Change], seed: int, kinds: Sequence[
     counting = [change for change in changes if counts(change)]
     found: list[Hole] = []
     for kind in kinds:
-        made = [hole for at in range(len(counting)) for hole in _of_kind(kind, commit, counting, at, rng)]
-        found += sorted(rng.sample(made, min(len(made), PER_COMMIT)), key=lambda hole: hole.id)
+        places = [place for at in range(len(counting)) for place in _places(kind, counting, at, rng)]
+        found += sorted(_drawn(places, kind, commit, rng), key=lambda hole: hole.id)
     return tuple(found)
 
 
@@ -83,21 +83,6 @@ def counts(change: Change) -> bool:
     return bytes_rule(change.after.encode()) is None
 
 
-def _of_kind(kind: Kind, commit: Commit, changes: Sequence[Change], at: int, rng: random.Random) -> Iterator[Hole]:
-    change, earlier = changes[at], tuple(changes[max(0, at - MOST_EARLIER) : at])
-    hunks = change.hunks()
-    for number, hunk in enumerate(hunks):
-        for cut in _cuts(kind, change, hunk, rng):
-            if len("".join(cut.answer.split())) < LEAST_CHARS or len(cut.answer) > MOST_CHARS:
-                continue
-            text, offset = _around(change.before, hunks[:number], hunk, cut)
-            if masked(text[:offset] + cut.answer)[offset:] != cut.answer:
-                continue
-            name = f"{commit.id[:12]}:{change.path}:{hunk.at + cut.n_lines}:{cut.column}:{kind}"
-            hole = Hole(name, kind, commit.parent, commit.time, change.path, text, offset, cut.answer, earlier)
-            yield replace(hole, opened=change.before)
-
-
 @dataclass(frozen=True, slots=True)
 class _Cut:
     """Of a hunk's new lines: how many stand before the hole, the column in the next one, the answer, what closes it."""
@@ -106,6 +91,51 @@ class _Cut:
     column: int
     answer: str
     closing: str = "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a hole can be: the changed file, those changed before it, its hunks above, and the cut in the next one."""
+
+    change: Change
+    earlier: tuple[Change, ...]
+    done: Sequence[Hunk]
+    hunk: Hunk
+    cut: _Cut
+
+
+def _places(kind: Kind, changes: Sequence[Change], at: int, rng: random.Random) -> Iterator[_Place]:
+    change, earlier = changes[at], tuple(changes[max(0, at - MOST_EARLIER) : at])
+    hunks = change.hunks()
+    for number, hunk in enumerate(hunks):
+        for cut in _cuts(kind, change, hunk, rng):
+            if len("".join(cut.answer.split())) >= LEAST_CHARS and len(cut.answer) <= MOST_CHARS:
+                yield _Place(change, earlier, hunks[:number], hunk, cut)
+
+
+def _drawn(places: Sequence[_Place], kind: Kind, commit: Commit, rng: random.Random) -> list[Hole]:
+    """PER_COMMIT of them. Only these are made: a commit may have thousands of places in a long file."""
+    left = list(range(len(places)))
+    while True:
+        drawn = rng.sample(left, min(len(left), PER_COMMIT))
+        made = {number: _hole(places[number], kind, commit) for number in drawn}
+        secret = {number for number, hole in made.items() if _is_secret(hole)}
+        if not secret:
+            return list(made.values())
+        left = [number for number in left if number not in secret]
+
+
+def _is_secret(hole: Hole) -> bool:
+    """Whether the answer holds a credential, or a part of one that begins before it."""
+    return masked(hole.before + hole.answer)[hole.offset :] != hole.answer
+
+
+def _hole(place: _Place, kind: Kind, commit: Commit) -> Hole:
+    change, cut = place.change, place.cut
+    text, offset = _around(change.before, place.done, place.hunk, cut)
+    name = f"{commit.id[:12]}:{change.path}:{place.hunk.at + cut.n_lines}:{cut.column}:{kind}"
+    earlier, opened = place.earlier, change.before
+    return Hole(name, kind, commit.parent, commit.time, change.path, text, offset, cut.answer, earlier, opened)
 
 
 def _cuts(kind: Kind, change: Change, hunk: Hunk, rng: random.Random) -> Iterator[_Cut]:

@@ -1,8 +1,10 @@
 """Holes: the answer and whatever came after it are not around them; putting the answer back makes sense."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_lsp.eval import holes as module
 from qwen_lsp.eval.history import Change, Commit
 from qwen_lsp.eval.holes import KINDS, PER_COMMIT, Hole, Kind, holes
 
@@ -74,6 +76,29 @@ def test_the_same_seed_cuts_the_same_holes() -> None:
 def test_a_file_was_opened_as_it_was_before_the_commit() -> None:
     assert {hole.opened for hole in cut("hunk")} == {BEFORE}
     assert {hole.opened for hole in cut("lines", "", AFTER)} == {""}
+
+
+def test_where_nearly_all_is_a_credential_the_rest_is_drawn() -> None:
+    """Of many places only the drawn ones are looked at, and they are drawn again."""
+    lines = [f'token_{n} = "ghp_{n:02}{"a1B2c3D4e5" * 4}"\n' for n in range(30)]
+    after = "".join([*lines[:15], "first_name = surname\n", "second_name = surname\n", *lines[15:]])
+    for seed in range(5):
+        found = holes(COMMIT, [Change("a.py", "", after)], seed, ["line"])
+        assert len(found) == PER_COMMIT and not any("ghp" in hole.answer or "a1B2" in hole.answer for hole in found)
+
+
+def test_a_long_file_costs_what_its_drawn_holes_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took 40 s on a repository with files of 3,000 lines to make each hole that there could be."""
+    made: list[str] = []
+
+    def noted(text: str) -> str:
+        made.append(text)
+        return text
+
+    monkeypatch.setattr(module, "masked", noted)
+    after = "".join(f"value_{n} = compute({n}) + {n}\n" for n in range(3_000))
+    found = holes(COMMIT, [Change("a.py", "", after)], 0)
+    assert len(made) == len(found) == 2 * PER_COMMIT  # lines and single ones; no block, no short hunk
 
 
 def test_an_answer_with_a_credential_is_no_hole() -> None:
