@@ -10,7 +10,7 @@ token is taken, as everywhere here (`top_k` 1 instead of 40), and there are no t
 prompt, 1 s for the answer). `prompt` is the same as a prompt of ours, for where there is no llama-server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qwen_lsp.prompt.layouts.fim import FILE, MIDDLE, PREFIX, REPO, STOP_CONTROLS, SUFFIX
@@ -23,9 +23,32 @@ N_PREDICT = 128
 REPOSITORY = "myproject"  # what /infill calls every one
 
 
-def prompt(path: str, before: str, after: str, recent: Sequence[tuple[str, str]]) -> Prompt:
+type Local = tuple[str, str, str]  # prefix, the cursor's line up to it, suffix
+type Chunk = tuple[str, str]  # file, text
+
+
+def local(before: str, after: str, *, empties_blank: bool = False) -> Local:
+    """What stands around the cursor. `empties_blank`: a line of white space counts as an empty one, as they have it;
+    their answers begin with its indentation then."""
+    above, _, line = before.rpartition("\n")
+    rest, _, below = after.partition("\n")
+    if empties_blank and not (line + rest).strip():
+        line = rest = ""
+    prefix = "\n".join([*above.split("\n")[-N_PREFIX:], ""])
+    return prefix, line, "\n".join([rest, *below.split("\n")[:N_SUFFIX]]) + "\n"
+
+
+def request(place: Local, chunks: Sequence[Chunk], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON for `/infill`. `more`: how the answer is drawn, and its limits."""
+    prefix, line, suffix = map(masked, place)
+    extra = [{"filename": name, "text": masked(chunk), "time": 0} for name, chunk in chunks]
+    asked = {"input_prefix": prefix, "input_suffix": suffix, "input_extra": extra, "prompt": line}
+    return {**asked, "n_predict": N_PREDICT, "stop": [], "stream": False, "cache_prompt": True, **more}
+
+
+def prompt(path: str, before: str, after: str, recent: Sequence[Chunk]) -> Prompt:
     """At a cursor in `path`. `recent`: path and text of the files opened or edited before, the oldest first."""
-    prefix, line, suffix = _parts(before, after)
+    prefix, line, suffix = local(before, after)
     segments: list[Segment] = [REPO, Text(f"{REPOSITORY}\n")] if recent else []
     for name, chunk in _chunks(recent):
         segments += [FILE, Text(f"{name}\n{chunk}")]
@@ -34,32 +57,13 @@ def prompt(path: str, before: str, after: str, recent: Sequence[tuple[str, str]]
     return Prompt((*segments, Text(line)) if line else tuple(segments), stop_controls=STOP_CONTROLS)
 
 
-def body(before: str, after: str, recent: Sequence[tuple[str, str]], seed: int) -> dict[str, Any]:
-    """The JSON for `/infill` at a cursor."""
-    prefix, line, suffix = _parts(before, after)
-    return {
-        "input_prefix": masked(prefix),
-        "input_suffix": masked(suffix),
-        "input_extra": [{"filename": name, "text": masked(chunk), "time": 0} for name, chunk in _chunks(recent)],
-        "prompt": masked(line),
-        "n_predict": N_PREDICT,
-        "stop": [],
-        "n_indent": len(line) - len(line.lstrip()),
-        "top_k": 1,
-        "top_p": 0.99,
-        "samplers": ["top_k", "top_p", "infill"],
-        "stream": False,
-        "cache_prompt": True,
-        "seed": seed,
-    }
+def body(before: str, after: str, recent: Sequence[Chunk], seed: int) -> dict[str, Any]:
+    """The request at a cursor whose likeliest answer is wanted."""
+    place = local(before, after)
+    n_indent = len(place[1]) - len(place[1].lstrip())
+    drawn = {"top_k": 1, "top_p": 0.99, "samplers": ["top_k", "top_p", "infill"], "seed": seed, "n_indent": n_indent}
+    return request(place, _chunks(recent), drawn)
 
 
-def _parts(before: str, after: str) -> tuple[str, str, str]:
-    """The lines before the cursor's, what stands before it in its own, and all that follows."""
-    above, _, line = before.rpartition("\n")
-    rest, _, below = after.partition("\n")
-    return "\n".join([*above.split("\n")[-N_PREFIX:], ""]), line, "\n".join([rest, *below.split("\n")[:N_SUFFIX]])
-
-
-def _chunks(recent: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _chunks(recent: Sequence[Chunk]) -> list[Chunk]:
     return [(name, "\n".join(text.split("\n")[:CHUNK_LINES]) + "\n") for name, text in recent[-MOST_CHUNKS:]]

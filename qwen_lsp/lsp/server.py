@@ -106,7 +106,6 @@ def serve(server: Server, stdin: BinaryIO | None = None, stdout: BinaryIO | None
     """Serve on stdio until the editor says `exit` or is gone. The exit code that LSP asks for."""
     # stdout belongs to the protocol. The session sets the level of our own loggers.
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    gc.freeze()  # modules and types stay: looking through them again took 80 ms of a key now and then
     gc.set_threshold(GARBAGE_OBJECTS, 10, 20)
     sys.setswitchinterval(SWITCH_S)
     # pygls swallows SystemExit, so that its own `exit` always ends with code 0.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwen_lsp.eval.llama_vim import MOST_CHUNKS, N_PREDICT, N_PREFIX, N_SUFFIX
+from qwen_lsp.eval.llama_vim import MOST_CHUNKS, N_PREFIX, N_SUFFIX, Local, local, request
 from qwen_lsp.eval.traces import Stroke
 from scripts.benches.inference_servers import REQUEST_TIMEOUT_S, Server
 
@@ -28,7 +28,6 @@ TIMER_S, RING_S, REST_S = 0.1, 1.0, 3.0
 LOOK_BACK = 128  # characters along which an earlier answer is looked for
 TRIP_S = 0.005  # curl's start and the way there, beside what the server says
 
-type Local = tuple[str, str, str]  # prefix, middle, suffix
 type Chunk = tuple[str, tuple[str, ...]]  # file, lines
 
 
@@ -117,20 +116,20 @@ class Vim:
         if self._done is not None:
             self._timer = self._now + TIMER_S
             return
-        local = self._local(accepted)
-        if accepted is None and len(local[2].partition("\n")[0]) > MOST_LINE_SUFFIX:
+        place = self._local(accepted)
+        if accepted is None and len(place[2].partition("\n")[0]) > MOST_LINE_SUFFIX:
             return
-        if local in self._answers:
+        if place in self._answers:
             return
         self._ring = [chunk for chunk in self._ring if _likeness(chunk[1], self._around()) <= 0.5]
-        more = {"n_predict": N_PREDICT, "top_k": 40, "top_p": 0.9, "samplers": ["top_k", "top_p", "infill"]}
+        more: dict[str, Any] = {"top_k": 40, "top_p": 0.9, "samplers": ["top_k", "top_p", "infill"]}
         more |= {"t_max_prompt_ms": PROMPT_MS, "t_max_predict_ms": FIRST_MS if accepted is None else SECOND_MS}
-        content, took_s = self._ask("first" if accepted is None else "second", local, more)
+        content, took_s = self._ask("first" if accepted is None else "second", place, more)
         self.took_s.append(took_s)
         self._busy_until = self._now + took_s
 
         def done() -> None:
-            self._answers[local] = content
+            self._answers[place] = content
             if accepted is None:
                 self._hint()
 
@@ -150,11 +149,9 @@ class Vim:
                     self._fim(said[n:].rstrip("\n"))
                 return
 
-    def _ask(self, why: str, local: Local, more: Mapping[str, Any]) -> tuple[str, float]:
-        prefix, middle, suffix = local
-        extra = [{"filename": path, "text": "\n".join(lines) + "\n"} for path, lines in self._ring]
-        body = {"id_slot": 0, "input_prefix": prefix, "input_suffix": suffix, "input_extra": extra, "prompt": middle}
-        body |= {"stream": False, "cache_prompt": True, **more}
+    def _ask(self, why: str, place: Local, more: Mapping[str, Any]) -> tuple[str, float]:
+        chunks = [(path, "\n".join(lines) + "\n") for path, lines in self._ring]
+        body = request(place, chunks, {"id_slot": 0, **more})
         connection = http.client.HTTPConnection("127.0.0.1", int(str(self.server.address)), timeout=REQUEST_TIMEOUT_S)
         try:
             connection.request("POST", "/infill", json.dumps(body), {"Content-Type": "application/json"})
@@ -182,12 +179,7 @@ class Vim:
     def _local(self, accepted: str | None) -> Local:
         text = self.texts[self._path]
         before = text[: self._cursor] + (accepted or "")
-        rest, _, below = text[self._cursor :].partition("\n")
-        above, _, line = before.rpartition("\n")
-        if accepted is None and not (line + rest).strip():
-            line = rest = ""
-        prefix = "\n".join(above.split("\n")[-N_PREFIX:]) + "\n"
-        return prefix, line, rest + "\n" + "\n".join(below.split("\n")[:N_SUFFIX]) + "\n"
+        return local(before, text[self._cursor :], empties_blank=accepted is None)
 
     def _around(self) -> Sequence[str]:
         at = self._line()

@@ -92,7 +92,7 @@ def test_what_llama_vim_sends_holds_no_credential() -> None:
     token = "ghp_" + "a1B2c3D4e5" * 4
     sent = llama_vim.body(f"token = '{token}'\n  x = ", "\ny", [("b.py", f"key = '{token}'\n" + "z\n" * 40)], 7)
     assert token not in json.dumps(sent)
-    assert (sent["prompt"], sent["n_indent"], sent["input_suffix"], sent["seed"]) == ("  x = ", 2, "\ny", 7)
+    assert (sent["prompt"], sent["n_indent"], sent["input_suffix"], sent["seed"]) == ("  x = ", 2, "\ny\n", 7)
     (extra,) = sent["input_extra"]
     assert extra["filename"] == "b.py" and extra["text"].count("\n") == llama_vim.CHUNK_LINES
 
