@@ -1,6 +1,6 @@
 """What a pass costs by its size, and what drafting makes of it, on llama.cpp: the embedded model and a larger one.
 
-    scripts/bench passes [--model embedded|larger|FILE.gguf ...] [--contexts 1k,4k] [--edits N] [--threads N]
+    scripts/bench passes [--model embedded|larger|FILE.gguf ...] [--contexts 1k,4k] [--edits N] [--threads N] [--stay]
 
 A pass is the daemon's own step: a token, a draft that is wrong at once, and the way back. `in a row` follows passes of
 the same size, `after one` a plain pass, as drafts come: llama.cpp prepares anew when the size changes. Then recorded
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         for name in options.model:
             path = str(larger_model.write(Path(folder) / "larger.gguf")) if name == "larger" else name
             settings = EngineSettings(n_ctx=8192, n_cells=36_864, chunk=CHUNK, n_threads=options.threads)
+            settings = replace(settings, away_bytes=0) if options.stay else settings
             backend = load(resolve(path, "llama"), settings)
             clock = time.process_time if options.threads == 1 else time.perf_counter
             print(f"{name}: {backend.info.weight_bytes / 2**20:.0f} MiB of weights, {options.threads} thread(s)")
@@ -138,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--contexts", type=lambda text: [int(n[:-1]) * 1000 for n in text.split(",")], default=[1000, 4000]
     )
+    parser.add_argument("--stay", action="store_true", help="idle sequences may not leave the pool of rows")
     parser.add_argument("--edits", type=int, default=6, metavar="N")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     return parser
