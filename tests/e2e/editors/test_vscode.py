@@ -85,7 +85,7 @@ def in_host(code: Code) -> dict[str, Outcome]:
 @pytest.fixture(scope="module")
 def in_folders(code: Code, in_host: dict[str, Outcome]) -> dict[str, Outcome]:
     """A window of two projects."""
-    return code.in_host("folders.js", 90, (code.project, project.make(code.scratch / "other")))
+    return code.in_host("folders.js", 150, (code.project, project.make(code.scratch / "other")))
 
 
 @pytest.mark.parametrize("name", IN_HOST)
