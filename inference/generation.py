@@ -30,6 +30,7 @@ class Sampling:
 
 
 GREEDY = Sampling()
+MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
 
 
 class Constraint(Protocol):

@@ -17,7 +17,7 @@ from cyllama.utils.platform import physical_cores
 
 from inference.backends.base import EngineSettings
 from inference.errors import ModelBroken
-from inference.generation import Sampling
+from inference.generation import MIN_TEMPERATURE, Sampling
 from inference.memory import MIB, Gpu
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ _KINDS = {"CUDA": "cuda", "ROCm": "rocm", "Vulkan": "vulkan", "SYCL": "sycl", "M
 _SCORE_BYTES = 4  # of one query head, token and row
 _LOAD_ERRORS_KEPT = 3  # lines of llama.cpp's log in our message
 _RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this one for "seed from the clock"
-_MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
 
 
 def gpu(probe: Path) -> Gpu | None:
@@ -135,6 +134,6 @@ def sampler(sampling: Sampling) -> Any:
         chain.add_top_p(sampling.top_p, 1)
     if sampling.min_p > 0:
         chain.add_min_p(sampling.min_p, 1)
-    chain.add_temp(max(sampling.temperature, _MIN_TEMPERATURE))
+    chain.add_temp(max(sampling.temperature, MIN_TEMPERATURE))
     chain.add_dist(sampling.seed % _RANDOM_SEED)
     return chain

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import ModelBroken
-from inference.generation import Constraint, Sampling
-
-_MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
+from inference.generation import MIN_TEMPERATURE, Constraint, Sampling
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class MaskedSampler:
             return int(np.argmax(logits))
         kept = self._kept(logits)
         below_best = logits[kept] - logits.max()
-        reached = np.cumsum(np.exp(below_best / max(self.sampling.temperature, _MIN_TEMPERATURE)))
+        reached = np.cumsum(np.exp(below_best / max(self.sampling.temperature, MIN_TEMPERATURE)))
         at = np.searchsorted(reached, self._random.random() * reached[-1], side="right")
         return int(kept[min(int(at), int(np.searchsorted(reached, reached[-1])))])
 

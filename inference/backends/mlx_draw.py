@@ -9,9 +9,7 @@ from typing import Any
 
 from inference.backends.sequences import drawn_along
 from inference.errors import ModelBroken
-from inference.generation import Constraint, Sampling
-
-_MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anyway
+from inference.generation import MIN_TEMPERATURE, Constraint, Sampling
 
 
 @dataclass(slots=True)
@@ -58,5 +56,5 @@ class Drawing:
             keep &= mx.cumsum(p) - p < sampling.top_p
         if sampling.min_p > 0:
             keep &= mx.exp(ranked) >= sampling.min_p
-        scaled = ranked / max(sampling.temperature, _MIN_TEMPERATURE)
+        scaled = ranked / max(sampling.temperature, MIN_TEMPERATURE)
         return order[mx.random.categorical(mx.where(keep | (rank == 0), scaled, -mx.inf), key=key)]

@@ -34,18 +34,8 @@ LOG_LINES = 200  # of each daemon
 LOG_BYTES = 1 << 16
 LOGS = 4  # the newest
 PACKAGES = (
-    *(
-        "pygls",
-        "lsprotocol",
-        "aiohttp",
-        "httpx",
-        "tree-sitter",
-        "uvicorn",
-        "starlette",
-        "tokenizers",
-        "llguidance",
-        "numpy",
-    ),
+    *("pygls", "lsprotocol", "aiohttp", "httpx", "tree-sitter"),
+    *("uvicorn", "starlette", "tokenizers", "llguidance", "numpy"),
     *("cyllama", "cyllama-cuda12", "cyllama-vulkan", "cyllama-rocm", "mlx", "mlx-lm", "huggingface-hub"),
 )
 _WINDOW_KEYS = ("state", "paused")  # roots and reasons name files

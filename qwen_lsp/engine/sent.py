@@ -49,20 +49,16 @@ def rest_of(begun: Begun, parts: Sequence[array[int] | str]) -> Rest:
         offsets.append(offsets[-1] + (1 if isinstance(part, str) else len(part)))
     n_sure = next((n for n, part in enumerate(parts) if isinstance(part, str)), len(parts))
     places = offsets[: len(begun.places) + n_sure]
-    mixed: list[int | str] = []
+    return Rest(_wired(parts), tuple(places), tuple(offsets))
+
+
+def _wired(parts: Sequence[array[int] | str]) -> Mapping[str, Any]:
+    """Ids and texts in turn; ids alone as one list, and where that would be felt at each key, as their bytes."""
     ids = array("I")
     for part in parts:
         if isinstance(part, str):
-            mixed.append(part)
-        else:
-            mixed += part
-            ids += part
-    wired = _wired(ids) if n_sure == len(parts) else {"prompt_parts": mixed}
-    return Rest(wired, tuple(places), tuple(offsets))
-
-
-def _wired(ids: array[int]) -> Mapping[str, Any]:
-    """Token ids for the daemon: a list, and where that would be felt at each key, their bytes."""
+            return {"prompt_parts": [each for one in parts for each in ([one] if isinstance(one, str) else one)]}
+        ids += part
     if len(ids) < PACKED_FROM:
         return {"prompt": ids.tolist()}
     if sys.byteorder == "big":

@@ -32,7 +32,8 @@ class TokenCache:
         unknown = {_key(segment): segment for segment, ids in zip(segments, found, strict=True) if ids is None}
         if not unknown:
             return [ids for ids in found if ids is not None]
-        asked = dict(zip(unknown, map(_packed, await tokenize(tuple(unknown.values()))), strict=True))
+        answer = await tokenize(tuple(unknown.values()))
+        asked = {key: array("I", ids) for key, ids in zip(unknown, answer, strict=True)}
         for key, ids in asked.items():
             self._keep(key, ids)
         whole = [asked[_key(segments[n])] if ids is None else ids for n, ids in enumerate(found)]
@@ -71,10 +72,6 @@ class TokenCache:
     def _forget(self, key: bytes) -> None:
         old = self._ids.pop(key, None)
         self._n_bytes -= _size(old) if old is not None else 0
-
-
-def _packed(ids: list[int]) -> array[int]:
-    return array("I", ids)
 
 
 def _size(ids: array[int]) -> int:

@@ -87,15 +87,14 @@ class Room:
 
 def room_for(settings: Settings) -> Room | None:
     """All that is wanted, or what the user's context has room for; None where that is not even a file and its log."""
-    base = settings.completion_context_tokens + FILE_TOKENS
-    shown = SHOWN_GROWTH * base
+    wanted = _wanted(settings)
     if settings.ctx is None or settings.ctx >= budget_tokens(settings):
-        return Room(base - FILE_TOKENS, shown, LOG_GROWTH * max(LOG_TOKENS, shown // LOG_SHARE))
+        return wanted
     left = settings.ctx - _ends(settings) - LOG_TOKENS
     if left < FILE_TOKENS:
         return None
-    base = min(base, left)
-    shown = min(shown, base + (left - base) // 2)
+    base = min(wanted.others + FILE_TOKENS, left)
+    shown = min(wanted.shown, base + (left - base) // 2)
     return Room(base - FILE_TOKENS, shown, LOG_TOKENS + left - shown)
 
 
@@ -112,8 +111,14 @@ def shortage(settings: Settings) -> str | None:
 
 def budget_tokens(settings: Settings) -> int:
     """How long a prompt and its answer may become."""
+    wanted = _wanted(settings)
+    return wanted.shown + wanted.hunks + _ends(settings)
+
+
+def _wanted(settings: Settings) -> Room:
+    """Without a look at the user's context."""
     shown = SHOWN_GROWTH * (settings.completion_context_tokens + FILE_TOKENS)
-    return shown + LOG_GROWTH * max(LOG_TOKENS, shown // LOG_SHARE) + _ends(settings)
+    return Room(settings.completion_context_tokens, shown, LOG_GROWTH * max(LOG_TOKENS, shown // LOG_SHARE))
 
 
 def _ends(settings: Settings) -> int:
