@@ -191,17 +191,16 @@ class _Generation(Response):
         async with aclosing(generate.run(job, self._options, self._scheduler)) as parts:
             try:
                 async for part in parts:
+                    data = _event(part, envelope)
                     if not begun:
                         await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-                        await _send_part(send, envelope.opening())
-                        begun = True
-                    await _send_part(send, _event(part, envelope))
-                await _send_part(send, answers.DONE)
+                        data, begun = envelope.opening() + data, True
+                    is_end = isinstance(part, generate.End)
+                    await _send_part(send, data + answers.DONE if is_end else data, is_last=is_end)
             except EngineError as problem:
                 if not begun:
                     raise
-                await _send_part(send, answers.event(answers.error(problem)))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await _send_part(send, answers.event(answers.error(problem)), is_last=True)
 
 
 def _event(part: generate.Piece | generate.End, envelope: Envelope) -> bytes:
@@ -210,8 +209,8 @@ def _event(part: generate.Piece | generate.End, envelope: Envelope) -> bytes:
     return envelope.part(part.text, part.tokens, part.usage)
 
 
-async def _send_part(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": True})
+async def _send_part(send: Send, data: bytes, *, is_last: bool) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": not is_last})
 
 
 async def _disconnected(receive: Receive) -> None:
