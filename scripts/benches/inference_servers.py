@@ -28,6 +28,7 @@ ANSWER_TOKENS = 8  # the model goes beyond the prompt, as it does for a real com
 REQUEST_TIMEOUT_S = 900.0
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
+CPUCLOCK_SCHED = 2  # clock_getcpuclockid(3) is not in Python; so Linux makes the clock's id of a pid
 
 Engine = Literal["llama", "mlx"]
 Kind = Literal["ours", "llama-server", "mlx_lm.server"]
@@ -83,12 +84,19 @@ class Server:
     def cpu_s(self) -> float:
         """User and system seconds of the server's processes."""
         process = psutil.Process(self.pid)
-        times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-        spent_s: float = sum(each.user + each.system for each in times)
-        return spent_s
+        return sum(map(_cpu_s, (process, *process.children(recursive=True))))
 
     def stop(self) -> None:
         self._stack.close()
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """By the scheduler's clock of a process where there is one: the other counts hundredths, and a key takes less."""
+    if sys.platform == "linux":
+        return time.clock_gettime(~process.pid << 3 | CPUCLOCK_SCHED)
+    times = process.cpu_times()
+    spent_s: float = times.user + times.system
+    return spent_s
 
 
 @dataclass(slots=True)
