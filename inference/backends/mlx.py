@@ -48,7 +48,7 @@ class MlxBackend:
         self.n_evaluated = 0
         self._caches: dict[int, list[Any]] = {}
         self._rows: dict[int, Rows] = {}
-        self._logits: Any = None  # of the sequence evaluated last
+        self._logits: Any = None  # of the sequence evaluated last; not computed before something is drawn from them
         text = config.get("text_config", config)
         n_ctx = min(settings.n_ctx, text["max_position_embeddings"])
         self._sequences = Sequences(settings.max_sequences, n_ctx, text["vocab_size"])
@@ -88,6 +88,7 @@ class MlxBackend:
         self._sequences.grew(seq, len(tokens))
 
     def _append(self, seq: int, tokens: Sequence[int]) -> None:
+        """Without the logits, and so without most of the last layer, which only they need."""
         for offset in range(0, len(tokens), self._chunk):
             self._logits = self._forward(seq, tokens[offset : offset + self._chunk])
 
@@ -201,12 +202,13 @@ class MlxBackend:
             cache.cache = list(state)
 
     def _forward(self, seq: int, tokens: Sequence[int], n_drawn: int = 1) -> Any:
-        """One pass; logits of the last `n_drawn` tokens. A whole chunk's would take gigabytes at a real vocabulary."""
+        """One pass; logits of the last `n_drawn` tokens, not computed yet: a whole chunk's can be gigabytes."""
         text, caches, rows = self._model.language_model, self._caches[seq], self._rows[seq]
+        self._logits = None  # what was not computed holds on to rows: they would be copied, not written behind
         rows.family.seat(rows)
         hidden = text.model(self._mx.array([tokens]), cache=caches)[0, -n_drawn:]
         logits = self._head(hidden)
-        self._mx.eval(logits, [_held(cache) for cache in caches])
+        self._mx.eval([_held(cache) for cache in caches])
         rows.family.grew(rows, len(tokens))
         self.n_evaluated += len(tokens)
         return logits

@@ -2,6 +2,7 @@
 
 import os
 import resource
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from inference.tokenizer import from_folder
 from tests.inference.backends.distribution import N_DRAWS, SAMPLINGS, distance, expected
 from tests.inference.weights import EMBEDDED, Tensors, write_folder
 
+ROWS, CHUNK = 384, 64
 SMALL = EngineSettings(n_ctx=256, n_cells=256, max_sequences=2, chunk=32)
 
 
@@ -94,3 +96,17 @@ def test_weights_that_do_not_fit_the_configuration(tmp_path: Path) -> None:
 
     with pytest.raises(ModelBroken, match="does not load"):
         load(write_folder(tmp_path / "wrong", shrink))
+
+
+def test_the_last_layer_works_for_what_is_drawn_only(mlx: Backend) -> None:
+    """A chunk that nobody draws from needs only attention rows of it: its scores come with the drawing, if at all."""
+    mx = import_module("mlx.core")
+    seq = mlx.open()
+    mlx.evaluate(seq, [1] * ROWS)
+    mlx.evaluate(seq, [2] * CHUNK)
+    begun = mx.get_active_memory()
+    mx.reset_peak_memory()
+    mlx.sample(seq, mlx.sampler(GREEDY))
+    needed = mx.get_peak_memory() - begun
+    mlx.close(seq)
+    assert needed > CHUNK * ROWS * 4  # bytes of one head's scores
