@@ -63,6 +63,22 @@ def changed(editor: Neovim, name: str, lines: list[str]) -> None:
     until(lambda: len(editor.session().sent("editor", "textDocument/didChange")) > n_before, "the change")
 
 
+def delete_what_it_changes(editor: Neovim) -> None:
+    """The constant, whose line the edit changes, too."""
+    editor.ex("2delete")
+    changed(editor, "shop/stock.py", [])
+
+
+def check_stale(editor: Neovim) -> None:
+    """The reason is told; the editor was asked for nothing, and nothing is done but what was deleted."""
+    editor.terminal.shows("a file changed at a place")
+    editor.on()
+    assert editor.session().sent("server", "workspace/applyEdit") == []
+    editor.ex("undo")
+    editor.ex("set nomodified")
+    check_nothing_done(editor)
+
+
 def check_all_done(editor: Neovim) -> None:
     for name in (*project.CHANGED, project.TAXES):
         assert editor.text(name) + "\n" == project.refactored(name).replace("\r\n", "\n")
@@ -145,14 +161,8 @@ def test_a_stale_one_changes_nothing(editor: Neovim, daemons: Daemons) -> None:
     with daemons.held():
         ask(editor)
         begun(editor)
-        editor.ex("2delete")  # the lines that the edit changes, too
-        changed(editor, "shop/stock.py", [])
-    editor.terminal.shows("a file changed at a place")
-    editor.on()
-    assert editor.session().sent("server", "workspace/applyEdit") == []
-    editor.ex("undo")
-    editor.ex("set nomodified")
-    check_nothing_done(editor)
+        delete_what_it_changes(editor)
+    check_stale(editor)
 
 
 def answer_each(editor: Neovim, first: str) -> None:
@@ -256,11 +266,5 @@ def test_neovim_0_11_cancels_it_and_notices_a_stale_one(daemons: Daemons) -> Non
         with daemons.held():
             ask(editor)
             until(lambda: editor.session().progress().count(STARTED) == 2, "a refactor that runs", editor.told)
-            editor.ex("2delete")
-            changed(editor, "shop/stock.py", [])
-        editor.terminal.shows("a file changed at a place")
-        editor.on()
-        assert editor.session().sent("server", "workspace/applyEdit") == []
-        editor.ex("undo")
-        editor.ex("set nomodified")
-        check_nothing_done(editor)
+            delete_what_it_changes(editor)
+        check_stale(editor)
