@@ -152,8 +152,8 @@ def code_action(
         run = t.Command(title=action.title, command=EXPLAIN, arguments=[{"uri": action.uri, "range": where}])
     if not client.literals:
         return run
-    # What may touch other files is applied by us: it is confirmed before, and looked at afterwards.
-    resolves = client.resolves and not action.across and not action.explains
+    # What an instruction comes to is checked, and applied by us: a finding is told and confirmed before.
+    resolves = client.resolves and not action.instruction and not action.explains
     return t.CodeAction(
         title=action.title,
         kind=action.kind or None,

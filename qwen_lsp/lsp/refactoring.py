@@ -34,7 +34,7 @@ INDEX_S = 5.0  # the event loop is never busy for that long
 SETTLE_S = 3.0  # until an editor has told us what it did
 APPLY, CANCEL = "Apply", "Cancel"
 SHOWN_NAMES = 8  # files, in a question
-SHOWN_FINDINGS = 3  # of checks, in a remark
+SHOWN_FINDINGS, FINDING_CHARS = 3, 300  # of checks, in a remark or a question
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +222,17 @@ def _closed(made: Made, edits: EditSet) -> dict[str, Document]:
 
 def _annotation(made: Made) -> convert.Annotation:
     done = made.done
-    told = [*done.risks, *done.findings[:SHOWN_FINDINGS], *(f"passed: {check}" for check in done.passed)]
+    told = [*done.risks, *_found(done), *(f"passed: {check}" for check in done.passed)]
     told += [f"fails as before: {check}" for check in done.failing]
     told += [f"not checked: {done.unchecked}"] if done.unchecked else []
     told += [f"left alone: {done.plan.leaves}"] if done.plan.leaves else []
     return convert.Annotation(made.title, "; ".join(told), confirm=bool(done.risks))
+
+
+def _found(done: Refactored) -> list[str]:
+    """The first findings, each in one line."""
+    rows = [" ".join(finding.split()) for finding in done.findings[:SHOWN_FINDINGS]]
+    return [row if len(row) <= FINDING_CHARS else f"{row[:FINDING_CHARS]}…" for row in rows]
 
 
 async def deliver(session: Session, made: Made) -> dict[str, object]:
@@ -254,10 +260,10 @@ async def deliver(session: Session, made: Made) -> dict[str, object]:
 
 
 def _question(made: Made) -> str:
-    """For an editor that shows nothing of the edit: at least which files it changes."""
+    """For an editor that shows nothing of the edit: at least which files it changes, and what checks say of it."""
     names = [change.path for change in made.done.changes if change.before is not None and change.after is not None]
     told = ", ".join(names[:SHOWN_NAMES]) + (f" and {len(names) - SHOWN_NAMES} more" if names[SHOWN_NAMES:] else "")
-    return f"{made.title}: {'; '.join([*made.done.risks, *([f'changes {told}'] if told else [])])}"
+    return f"{made.title}: {'; '.join([*made.done.risks, *_found(made.done), *([f'changes {told}'] if told else [])])}"
 
 
 def _ended(session: Session, made: Made, reason: str, markdown: str) -> dict[str, object]:

@@ -74,7 +74,8 @@ def _syntax(change: FileChange) -> Iterator[Violation]:
     now = faults(language_id, after)
     was = faults(language_id, change.before) if change.before is not None else 0
     if now > was:
-        message = f"{change.path} would have {now} syntax errors" + (f", it has {was}" if was else "")
+        errors = "syntax error" if now == 1 else "syntax errors"
+        message = f"{change.path} would have {now} {errors}" + (f", it has {was}" if was else "")
         yield Violation("syntax", change.path, message)
 
 

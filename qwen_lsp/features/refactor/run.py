@@ -228,7 +228,8 @@ def _risks(found: tuple[FileChange, ...], verdict: Verdict | None) -> tuple[str,
     risks += [f"deletes {each.old_path}" for each in found if each.after is None]
     risks += [f"renames {each.old_path}" for each in found if each.path != each.old_path]
     risks += [f"creates {each.path}" for each in found if each.before is None]
-    risks += [f"{len(verdict.new)} new findings of checks"] if verdict is not None and verdict.new else []
+    n_new = len(verdict.new) if verdict is not None else 0
+    risks += [f"{n_new} new finding{'s' if n_new > 1 else ''} of checks"] if n_new else []
     return tuple(risks)
 
 

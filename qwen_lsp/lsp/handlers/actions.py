@@ -14,7 +14,7 @@ from qwen_lsp.errors import BadPosition, NotDone, QwenError
 from qwen_lsp.features.actions import Action
 from qwen_lsp.features.complete import Nothing
 from qwen_lsp.lsp import convert
-from qwen_lsp.lsp.refactoring import Made, asked_by, deliver, edit_of, make, workspace_of
+from qwen_lsp.lsp.refactoring import Made, asked_by, deliver, make, workspace_of
 from qwen_lsp.lsp.session import Session
 from qwen_lsp.text.document import Document
 from qwen_lsp.text.edits import EditSet
@@ -60,9 +60,6 @@ async def resolve(session: Session, params: t.CodeAction) -> t.CodeAction:
         return params
     snapshot = session.snapshot()
     action = _action(session, params.data, snapshot)
-    if action.instruction:
-        params.edit = await edit_of(session, await _made(session, action, snapshot))
-        return params
     edits = await _edits(session, snapshot, action)
     params.edit = convert.workspace_edit(edits, session.snapshot().documents, session.client)
     return params

@@ -6,6 +6,7 @@ make; one of them and a fourth have emoji and CRLF. The answers are for the mach
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 STOCK = '''"""What is in the shop."""
@@ -61,6 +62,15 @@ CHANGED = ("shop/stock.py", "shop/orders.py", "shop/report.py")
 SLOW_INSTRUCTION = "think about it for half a minute"
 EXPLAINED = "It counts what is in the shop."  # whatever is to be explained
 IS_EMPTY = "return not self.items"  # the body that *fill in is_empty* gives it
+# Two actions whose results are faulty: a check finds a wrong type, the gate a text that no longer parses.
+TYPES, BREAKS = "Add type annotations to gross", "Add type annotations to header"
+WRONG_TYPE = "gross returns float, not str"
+# The user's checks, where a test sets them. The second stands for a type checker: it knows one fault, and tells it so.
+CHECKS = (
+    "grep -q TAX_PERCENT shop/taxes.py",
+    f"""awk '/def gross.* -> str:/ {{ print FILENAME ":" FNR ": error: {WRONG_TYPE}"; bad = 1 }}"""
+    """ END { exit bad }' shop/*.py""",
+)
 
 FILES = {"shop/stock.py": STOCK, "shop/orders.py": ORDERS, "shop/report.py": REPORT, "shop/basket.py": BASKET}
 
@@ -103,6 +113,8 @@ def refactor() -> list[dict[str, object]]:
     look = "<function=list_folder>\n<parameter=path>\nshop\n</parameter>\n</function>"
     rows: list[dict[str, object]] = [
         {"when": [SLOW_INSTRUCTION], "say": "one moment, please" * 8, "token_ms": 250},
+        *_faulty("shop/orders.py", TYPES, "def gross(net):\n", "def gross(net: float) -> str:\n"),
+        *_faulty("shop/report.py", BREAKS, "def header():\n", "def header() -> str\n"),
         {"when": ["Write the plan as JSON"], "say": json.dumps(plan)},
         {"when": ["You plan changes", look], "say": "done"},
         {"when": ["You plan changes"], "say": f"<tool_call>\n{look}\n</tool_call>"},
@@ -114,6 +126,15 @@ def refactor() -> list[dict[str, object]]:
     return rows
 
 
+def _faulty(path: str, instruction: str, old: str, new: str) -> list[dict[str, object]]:
+    """An answer that is at fault, and no other one when that is told: a line is repeated unchanged."""
+    same = FILES[path].splitlines()[0] + "\n"
+    return [
+        {"when": [instruction, new.rstrip("\n")], "say": _block(path, same, same)},
+        {"when": [instruction], "say": _block(path, old, new)},
+    ]
+
+
 def refactored(name: str) -> str:
     """What the refactor leaves in one of its files."""
     return CONSTANT + "\n" if name == TAXES else FILES[name].replace(CONSTANT, IMPORT)
@@ -123,8 +144,8 @@ def _block(path: str, old: str, new: str) -> str:
     return f"{path}\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n"
 
 
-def settings(home: Path) -> None:
-    """The user's settings in `QWEN_LSP_HOME`: the scripted engine with the answers above."""
+def settings(home: Path, checks: Sequence[str] = ()) -> None:
+    """The user's settings in `QWEN_LSP_HOME`: the scripted engine with the answers above, and checks of refactors."""
     answers = scripted(home / "answers.json")
     # The scripted engine counts bytes. What it would say ahead of time is not for these tests.
     lines = [
@@ -132,5 +153,6 @@ def settings(home: Path) -> None:
         f"model = {json.dumps(str(answers))}",
         "completion.max_tokens = 512",
         "completion.prefetch = false",
+        f"refactor.checks = {json.dumps(list(checks))}",
     ]
     (home / "qwen-lsp.toml").write_text("\n".join(lines) + "\n", "utf-8")

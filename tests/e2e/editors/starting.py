@@ -4,7 +4,7 @@ Knows no editor.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -26,9 +26,9 @@ type Opens[E] = Callable[[Path, Path, str], AbstractContextManager[E]]
 
 
 @contextmanager
-def started[E: Recorded](daemons: Daemons, opens: Opens[E], what: str) -> Iterator[E]:
-    """Open an editor; when it has left, every message is held against the specification."""
-    project.settings(daemons.home)
+def started[E: Recorded](daemons: Daemons, opens: Opens[E], what: str, checks: Sequence[str] = ()) -> Iterator[E]:
+    """Open an editor; when it has left, every message is held against the specification. `checks`: of the user's."""
+    project.settings(daemons.home, checks)
     with tempfile.TemporaryDirectory(prefix="editor-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         with opens(folder, project.make(folder), what) as editor:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from qwen_lsp.verify.trust import trust
 from tests.e2e.daemons import Daemons
 from tests.e2e.editors import project
 from tests.e2e.editors.helix import Helix, helix
@@ -99,6 +100,19 @@ def test_it_is_refused(editor: Helix) -> None:
     editor.keys("Escape")
     assert outcome(editor, 1)["reason"] == "you refused it"
     check_nothing_done(editor)
+
+
+def test_an_action_with_a_finding_tells_it_before_it_is_applied(daemons: Daemons) -> None:
+    """One file changes, which would not be confirmed without the finding."""
+    with started(daemons, helix, "shop/orders.py", project.CHECKS) as editor:
+        trust(editor.root, True)
+        editor.text("/def gross")
+        editor.keys("Enter", "Space", "a")
+        editor.pick("Qwen: add types to gross")
+        editor.terminal.shows("1 new finding of checks", project.WRONG_TYPE, "Apply", "Cancel")
+        editor.keys("Tab", "Enter")
+        assert (outcome(editor)["applied"], outcome(editor)["reason"]) == (False, "you refused it")
+        assert on_disk(editor) == project.FILES
 
 
 def test_what_is_typed_at_another_place_meanwhile_stays(editor: Helix, daemons: Daemons) -> None:

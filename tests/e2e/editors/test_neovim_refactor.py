@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from qwen_lsp.verify.trust import trust
 from tests.e2e.daemons import Daemons
 from tests.e2e.editors import project
 from tests.e2e.editors.neovim import Neovim, neovim
@@ -103,9 +104,14 @@ def ask_by_comment(editor: Neovim, instruction: str) -> None:
     """The directive, written above the cursor's line, and its action chosen from Neovim's list."""
     editor.terminal.text(f"O# qwen: {instruction}")
     editor.terminal.keys("Escape")
+    chosen(editor, instruction)
+
+
+def chosen(editor: Neovim, title: str) -> None:
+    """An action at the cursor, chosen from Neovim's list."""
     editor.terminal.text("gra")
     # Its title may stand in an earlier message, too.
-    entry = re.compile(rf"(\d+): Qwen: {instruction}")
+    entry = re.compile(rf"(\d+): Qwen: {title}")
     found = until(lambda: entry.search(editor.terminal.screen()), "the list of actions", editor.terminal.screen)
     editor.terminal.keys(found[1], "Enter")
 
@@ -145,6 +151,22 @@ def test_the_comment_directive_does_the_same(editor: Neovim) -> None:
     confirm(editor, "a")
     assert outcome(editor)["applied"] is True
     check_all_done(editor)
+
+
+def test_an_action_with_a_finding_tells_it_before_it_is_applied(daemons: Daemons) -> None:
+    with started(daemons, neovim, "nvim", project.CHECKS) as editor:
+        trust(editor.root, True)
+        editor.edit("shop/orders.py")
+        editor.terminal.text("/def gross")
+        editor.terminal.keys("Enter")
+        chosen(editor, "add types to gross")
+        finding = f"1 new finding of checks; shop/orders.py:6: error: {project.WRONG_TYPE}"
+        # The question is broken where the window ends.
+        until(lambda: finding in editor.terminal.screen().replace("\n", ""), "the finding", editor.told)
+        editor.terminal.keys("c")
+        assert (outcome(editor)["applied"], outcome(editor)["reason"]) == (False, "refused")
+        editor.on()
+        check_nothing_done(editor)
 
 
 def test_what_is_typed_at_another_place_meanwhile_stays(editor: Neovim, daemons: Daemons) -> None:

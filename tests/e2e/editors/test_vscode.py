@@ -52,6 +52,8 @@ IN_WINDOW = (
     "a refactor is shown in Refactor Preview, and discarded by its button",
     "trust is VS Code's first, then the user's for checks",
     "a refactor is made with what happens shown, checked, looked at and applied",
+    "an action that a check finds fault with tells the finding before it is applied, and in its report",
+    "an action whose result does not parse is refused in words",
     "what is being made is cancelled by the button of its notification",
     "the menu of the status bar pauses and resumes, and shows why, the context, models and the log",
     "ghost text is shown, typed through and taken",
@@ -119,8 +121,8 @@ def test_a_picture_is_made(in_window: dict[str, Outcome], code: Code, name: str)
 def test_what_was_said_is_the_protocol(code: Code) -> None:
     sessions = check(code.traffic)
     [initialize] = sessions[0].sent("editor", "initialize")
-    assert initialize["params"]["initializationOptions"] == {"refactor.checks": vscode.CHECKS}
+    assert initialize["params"]["initializationOptions"] == {"refactor.checks": list(project.CHECKS)}
     assert initialize["params"]["capabilities"]["experimental"]["qwen"] == {"refresh": True, "markdown": True}
     changes = [each for one in sessions for each in one.sent("editor", "workspace/didChangeConfiguration")]
-    wanted = {"qwen": {"completion.contextTokens": 0, "refactor.checks": vscode.CHECKS}}
+    wanted = {"qwen": {"completion.contextTokens": 0, "refactor.checks": list(project.CHECKS)}}
     assert wanted in [each["params"]["settings"] for each in changes]

@@ -50,7 +50,6 @@ QUIET = {
     "security.workspace.trust.banner": "never",
     "workbench.editor.useModal": "off",
 }
-CHECKS = ["grep -q TAX_PERCENT shop/taxes.py"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +137,7 @@ def answers() -> dict[str, Any]:
         "slowInstruction": project.SLOW_INSTRUCTION,
         "explained": project.EXPLAINED,
         "constant": project.CONSTANT,
+        "wrongType": project.WRONG_TYPE,
         "files": {name: project.FILES[name] for name in project.CHANGED},
         "refactored": {name: project.refactored(name) for name in (*project.CHANGED, project.TAXES)},
     }
@@ -166,8 +166,18 @@ def packed() -> Path:
 
 
 @contextmanager
-def serve(editor: Path, vsix: Path | None, root: Path, scratch: Path, settings: Mapping[str, Any]) -> Iterator[Code]:
-    """code-server on a free port; with the extension, installed from its package, where there is one."""
+def serve(
+    editor: Path,
+    vsix: Path | None,
+    root: Path,
+    scratch: Path,
+    settings: Mapping[str, Any],
+    machine: Mapping[str, Any] | None = None,
+) -> Iterator[Code]:
+    """code-server on a free port; with the extension, installed from its package, where there is one.
+
+    `machine`: the machine's settings; None: those that name the tests' server and checks.
+    """
     entry = [editor / "bin" / "node", editor / "node_modules" / "code-server" / "out" / "node" / "entry.js"]
     places = ["--user-data-dir", scratch / "user", "--extensions-dir", scratch / "extensions"]
     env = environment(scratch)
@@ -184,7 +194,8 @@ def serve(editor: Path, vsix: Path | None, root: Path, scratch: Path, settings: 
     code.set(settings)
     path = scratch / "user" / "Machine" / "settings.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"qwen.server.command": command, "qwen.refactor.checks": CHECKS}))
+    own = {"qwen.server.command": command, "qwen.refactor.checks": project.CHECKS}
+    path.write_text(json.dumps(own if machine is None else machine))
     options = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--disable-telemetry", "--disable-update-check"]
     options += ["--disable-getting-started-override", "--vscode-option", "enable-smoke-test-driver=true"]
     log = scratch / "code-server.log"

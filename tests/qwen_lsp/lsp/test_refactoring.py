@@ -378,7 +378,8 @@ async def test_explaining_is_a_command_and_a_kind_of_its_own(root: Path) -> None
     asked["context"]["only"] = ["quickfix"]
     (fix,) = await window.wire.ask("textDocument/codeAction", asked)
     window.engine.answers = [([], block("../evil.py", "", "x\n")), ([], block(".git/config", "", "x\n"))] * 3
-    answer = await window.wire.answer(window.wire.send("codeAction/resolve", fix))
+    assert "data" not in fix  # nothing to resolve: what is checked is applied by us
+    answer = await window.wire.answer(window.wire.send("workspace/executeCommand", fix["command"]))
     assert "not among the files that may change" in answer["error"]["message"]
     assert all(Control("<|im_end|>") not in turn.parts for turn in window.engine.requests[-1].prompt.turns)
 

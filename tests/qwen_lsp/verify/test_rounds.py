@@ -63,7 +63,7 @@ async def test_what_can_not_be_mended_is_shown_and_rounds_are_bounded(root: Path
     assert len(engine.heard) == 2
     assert done.passed == ()
     assert "assert 4 == 6" in done.findings[0]
-    assert "1 new findings of checks" in done.risks
+    assert "1 new finding of checks" in done.risks
 
 
 async def test_without_trust_nothing_runs_and_the_change_says_so(root: Path) -> None:

@@ -26,11 +26,15 @@ local function stale(found)
   end
 end
 
-local function needs_confirmation(edit)
+--- Why somebody is to look first: what is said of the parts that need it. Nil where none does.
+local function reasons(edit)
+  local found
   for _, annotation in pairs(edit.changeAnnotations or {}) do
-    if annotation.needsConfirmation then return true end
+    if annotation.needsConfirmation then
+      found = (found and found .. '; ' or '') .. (annotation.description or annotation.label)
+    end
   end
-  return false
+  return found
 end
 
 --- What the edit would do, as a diff.
@@ -60,13 +64,13 @@ local function diff(found, encoding)
 end
 
 --- Whether the user wants it. The diff is shown in a tab page that is gone afterwards.
-local function confirmed(label, found, encoding)
+local function confirmed(label, why, found, encoding)
   local names = {}
   for _, file in ipairs(found) do
     local name = vim.fn.fnamemodify(vim.uri_to_fname(file.uri), ':.')
     table.insert(names, file.kind == 'change' and '  ' .. name or ('  %s (%s)'):format(name, file.kind))
   end
-  local question = ('%s\n%s'):format(label or 'Qwen', table.concat(names, '\n'))
+  local question = ('%s\n%s\n%s'):format(label or 'Qwen', why, table.concat(names, '\n'))
   local choice = vim.fn.confirm(question, '&Apply\n&Diff\n&Cancel', 3, 'Question')
   if choice ~= 2 then return choice == 1 end
   vim.cmd.tabnew()
@@ -95,7 +99,8 @@ function M.on_apply(_, params, context)
   local found = files(params.edit)
   local late = stale(found)
   if late then return { applied = false, failureReason = late .. ' changed meanwhile' } end
-  if needs_confirmation(params.edit) and not confirmed(params.label, found, client.offset_encoding) then
+  local why = reasons(params.edit)
+  if why and not confirmed(params.label, why, found, client.offset_encoding) then
     return { applied = false, failureReason = 'refused' }
   end
   local ok, message = pcall(vim.lsp.util.apply_workspace_edit, bare(params.edit), client.offset_encoding)

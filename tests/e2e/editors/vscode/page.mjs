@@ -72,11 +72,21 @@ export class Window {
     return found;
   }
 
-  /** A notification in the list behind the bell: under the test driver VS Code shows no toasts. */
+  /**
+   * A notification in the list behind the bell: under the test driver VS Code shows no toasts. The list closes by itself
+   * with the last one in it, such as a progress that ends, and is opened again then.
+   */
   async notification(text) {
     const list = this.page.locator(".notifications-center.visible");
-    if (!(await list.isVisible())) await this.page.locator(".statusbar-item[id='status.notifications']").click(WAIT);
-    return this.find(".notifications-center .notification-list-item", text);
+    const found = list.locator(".notification-list-item", { hasText: text }).first();
+    await this.until(`a notification with ${text}`, async () => {
+      if (!(await list.isVisible())) {
+        await this.page.locator(".statusbar-item[id='status.notifications']").click(WAIT);
+        await list.waitFor({ timeout: 2_000 }).catch(() => undefined);
+      }
+      return found.isVisible();
+    });
+    return found;
   }
 
   /** Away with them, and with their list. */
@@ -96,16 +106,24 @@ export class Window {
     });
   }
 
-  /** The page shows spaces as no-break ones, and ghost text in pieces. */
+  /** Wait for ghost text that holds this, whatever spaces there are. */
   async ghost(text) {
-    await this.page.waitForFunction(
-      (sought) => {
-        const pieces = [...document.querySelectorAll("[class*=ghost-text]")].map(({ textContent }) => textContent);
-        return pieces.join("").replace(/\s+/g, "").includes(sought);
-      },
-      text.replace(/\s+/g, ""),
-      WAIT,
-    );
+    const sought = text.replace(/\s+/g, "");
+    await this.until(`the ghost text ${text}`, async () => (await this.suggested()).replace(/\s+/g, "").includes(sought));
+  }
+
+  /** The ghost text of now, "" where there is none: it stands in pieces. */
+  suggested() {
+    return this.page.evaluate(() =>
+      [...document.querySelectorAll("[class*=ghost-text]")].map(({ textContent }) => textContent).join(""));
+  }
+
+  /** Wait until a preview of Markdown has these words. */
+  async reads(words) {
+    await this.until(`${words} is shown`, async () => {
+      const texts = this.page.frames().map((frame) => frame.locator("body").innerText({ timeout: 1_000 }).catch(() => ""));
+      return (await Promise.all(texts)).some((text) => text.includes(words));
+    });
   }
 
   /** A picture of a part of the window, for the README; the mouse is in nobody's way. */
@@ -134,6 +152,24 @@ export class Window {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
+}
+
+/** Steps in their order, by name; a line of JSON for each. The exit status. */
+export async function play(steps, page, job) {
+  const window = new Window(page, job);
+  let failed = 0;
+  for (const [name, step] of Object.entries(steps)) {
+    const begun = Date.now();
+    const error = await step(window).then(() => "", (reason) => String(reason.stack));
+    const line = { name, error, ms: Date.now() - begun };
+    fs.appendFileSync(job.outcomes, `${JSON.stringify(line)}\n`);
+    if (error) {
+      failed += 1;
+      await page.screenshot({ path: path.join(job.scratch, `failed-${failed}.png`) });
+      for (let n = 0; n < 3; n++) await page.keyboard.press("Escape"); // what stands open is not the next step's
+    }
+  }
+  return failed === 0 ? 0 : 1;
 }
 
 export const words = (text) => new RegExp(text.trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\s+/g, "\\s+"));

@@ -4,28 +4,13 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
-import { Window, words } from "./page.mjs";
+import { play, words } from "./page.mjs";
 
-const ADD = 12; // the line of a function, from 1
+const ADD = 12, GROSS = 6, HEADER = 6; // the lines of functions, from 1; the last two in orders.py and report.py
 const TAXES = "shop/taxes.py";
 const CHECK = "grep -q TAX_PERCENT shop/taxes.py"; // the user's own, by a setting: it runs only where that is trusted
 
-export async function run(page, job) {
-  const window = new Window(page, job);
-  let failed = 0;
-  for (const [name, step] of Object.entries(steps)) {
-    const begun = Date.now();
-    const error = await step(window).then(() => "", (reason) => String(reason.stack));
-    const line = { name, error, ms: Date.now() - begun };
-    fs.appendFileSync(job.outcomes, `${JSON.stringify(line)}\n`);
-    if (error) {
-      failed += 1;
-      await page.screenshot({ path: path.join(job.scratch, `failed-${failed}.png`) });
-      for (let n = 0; n < 3; n++) await page.keyboard.press("Escape"); // what stands open is not the next step's
-    }
-  }
-  return failed === 0 ? 0 : 1;
-}
+export const run = (page, job) => play(steps, page, job);
 
 const unchanged = (window) =>
   Object.entries(window.answers.files).forEach(([name, text]) => assert.equal(window.onDisk(name), text));
@@ -70,7 +55,7 @@ const steps = {
   },
 
   async "what a line does is explained by the palette"(window) {
-    const { page, answers } = window;
+    const { answers } = window;
     await window.open("stock.py");
     await window.go(ADD);
     await window.command("Qwen: Explain");
@@ -82,10 +67,7 @@ const steps = {
     assert.match(uri, /shop\/stock\.py$/);
     assert.deepEqual([range.start, range.end.line], [{ line: ADD - 1, character: 0 }, ADD - 1]);
     await window.find(".tab.active", "explanation.md");
-    await window.until("the words are shown", async () => {
-      const texts = page.frames().map((frame) => frame.locator("body").innerText({ timeout: 1_000 }).catch(() => ""));
-      return (await Promise.all(texts)).some((text) => text.includes(answers.explained));
-    });
+    await window.reads(answers.explained);
     await window.close("explanation.md");
   },
 
@@ -129,6 +111,35 @@ const steps = {
     const done = await window.notification("the change is made");
     await done.locator(".monaco-button", { hasText: "Show Report" }).click();
     await window.close("refactor.md");
+    await window.clear();
+  },
+
+  async "an action that a check finds fault with tells the finding before it is applied, and in its report"(window) {
+    const { answers } = window;
+    await window.open("orders.py");
+    await window.go(GROSS);
+    await window.action("Qwen: add types to gross");
+    const finding = new RegExp(`1 new finding of checks; shop/orders\\.py:${GROSS}: error: ${answers.wrongType}`);
+    await window.notification(finding);
+    await window.find(".bulk-edit-panel .monaco-list-row", "orders.py");
+    assert.equal(window.onDisk("shop/orders.py"), answers.refactored["shop/orders.py"]);
+    await window.click(".bulk-edit-panel .monaco-button", "Apply");
+    await window.find(".view-line", words("def gross(net: float) -> str:")); // VS Code saves after a change of several files
+    const done = await window.notification("the change is made");
+    await done.locator(".monaco-button", { hasText: "Show Report" }).click();
+    await window.reads(`new finding: shop/orders.py:${GROSS}: error: ${answers.wrongType}`);
+    await window.close("refactor.md");
+    await window.clear();
+    await window.open("orders.py");
+    await window.command("File: Revert File");
+  },
+
+  async "an action whose result does not parse is refused in words"(window) {
+    await window.open("report.py");
+    await window.go(HEADER);
+    await window.action("Qwen: add types to header");
+    await window.notification("add types to header: shop/report.py would have 2 syntax errors");
+    assert.equal(window.onDisk("shop/report.py"), window.answers.refactored["shop/report.py"]);
     await window.clear();
   },
 

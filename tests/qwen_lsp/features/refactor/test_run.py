@@ -109,7 +109,7 @@ async def test_a_broken_rule_is_told_once_and_then_shown(root: Path) -> None:
     broken = block("cart.py", "        return 1\n", "        return (\n")
     good = block("cart.py", "        return (\n", "        return 2\n")
     asked = Asked("return two", plan=Plan({"cart.py": ()}))
-    engine = Saying([([], broken), (["What is wrong with the change so far", "syntax errors"], good)])
+    engine = Saying([([], broken), (["What is wrong with the change so far", "1 syntax error"], good)])
     done = await refactor(asked, opened(root), engine)
     assert isinstance(done, Refactored) and "return 2" in after(done, root, "cart.py")
     engine = Saying([([], broken), ([], block("cart.py", "        return (\n", "        return ((\n"))])
@@ -154,7 +154,7 @@ async def test_new_findings_of_checks_go_back_to_their_file(root: Path) -> None:
     ]
     left = await refactor(Asked("x", plan=asked.plan, rounds=0), opened(root), Saying([([], one)]), _always_wrong)
     assert isinstance(left, Refactored)
-    assert left.findings == ("cart.py: 2 != 3",) and "1 new findings of checks" in left.risks
+    assert left.findings == ("cart.py: 2 != 3",) and "1 new finding of checks" in left.risks
 
 
 @pytest.mark.parametrize("is_test", [True, False])
