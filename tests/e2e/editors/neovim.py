@@ -129,14 +129,21 @@ def neovim(folder: Path, root: Path, name: str = "nvim") -> Iterator[Neovim]:
     command = [sys.executable, tee.__file__, str(log), "--", sys.executable, "-P", "-m", "qwen_lsp"]
     cmd = ", ".join(f"[[{part}]]" for part in command)
     init.write_text(f"{configuration()}\nvim.lsp.config('qwen_lsp', {{ cmd = {{ {cmd} }} }})\n", "utf-8")
-    with terminal(folder, [str(program), "-u", str(init), "-n", "--listen", str(socket)], root, environ) as found:
-        rpc = until(lambda: _listened_to(socket), "Neovim's socket", found.screen)
-        try:
-            window = Neovim(found, rpc, root, log)
-            window.wait("vim.v.vim_did_enter == 1", "the end of Neovim's start")
-            yield window
-            with suppress(EOFError, ConnectionError):
-                rpc.call("nvim_command", "silent! wall | qall!")
-            until(lambda: not socket.exists(), "Neovim to leave", found.screen)
-        finally:
-            rpc.close()
+    arguments = [str(program), "-u", str(init), "-n", "--listen", str(socket)]
+    with terminal(folder, arguments, root, environ) as found, attached(found, socket, root, log) as window:
+        yield window
+
+
+@contextmanager
+def attached(found: Terminal, socket: Path, root: Path, log: Path) -> Iterator[Neovim]:
+    """The Neovim that starts in this terminal and listens on `socket`; it has left afterwards."""
+    rpc = until(lambda: _listened_to(socket), "Neovim's socket", found.screen)
+    try:
+        window = Neovim(found, rpc, root, log)
+        window.wait("vim.v.vim_did_enter == 1", "the end of Neovim's start")
+        yield window
+        with suppress(EOFError, ConnectionError):
+            rpc.call("nvim_command", "silent! wall | qall!")
+        until(lambda: not socket.exists(), "Neovim to leave", found.screen)
+    finally:
+        rpc.close()

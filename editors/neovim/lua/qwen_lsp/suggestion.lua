@@ -85,22 +85,26 @@ function M.previous()
   if module then module.select({ count = -vim.v.count1 }) end
 end
 
---- Ghost text is on for our buffers unless `vim.g.qwen_lsp_ghost_text` is false.
-function M.on_attach(bufnr)
-  if not vim.lsp.inline_completion then
-    require('qwen_lsp.menu').on_attach(bufnr)
-  elseif vim.g.qwen_lsp_ghost_text ~= false then
-    vim.lsp.inline_completion.enable(true, { bufnr = bufnr })
-  end
-end
-
---- A suggestion came after Neovim had stopped waiting for it. There is no call to ask again: an event of Neovim's does it.
-function M.on_refresh(_, params)
-  local bufnr = vim.uri_to_bufnr(params.uri)
+--- Have Neovim ask for a suggestion, as after a key. There is no call for it: an event of Neovim's does it.
+local function ask(bufnr)
   if bufnr == vim.api.nvim_get_current_buf() and vim.startswith(vim.api.nvim_get_mode().mode, 'i') then
     local group = 'nvim.lsp.inline_completion:' .. bufnr
     pcall(vim.api.nvim_exec_autocmds, 'CursorMovedI', { group = group, buffer = bufnr, modeline = false })
   end
 end
+
+--- Ghost text is on for our buffers unless `vim.g.qwen_lsp_ghost_text` is false. Who typed while the server started
+--- waits for it already.
+function M.on_attach(bufnr)
+  if not vim.lsp.inline_completion then
+    require('qwen_lsp.menu').on_attach(bufnr)
+  elseif vim.g.qwen_lsp_ghost_text ~= false then
+    vim.lsp.inline_completion.enable(true, { bufnr = bufnr })
+    vim.schedule(function() ask(bufnr) end)
+  end
+end
+
+--- A suggestion came after Neovim had stopped waiting for it.
+function M.on_refresh(_, params) ask(vim.uri_to_bufnr(params.uri)) end
 
 return M
