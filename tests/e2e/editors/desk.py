@@ -24,7 +24,7 @@ PROFILES = {
 }
 NAMES = {"helix": "helix", "nvim": "Neovim", "vscode": "Visual Studio Code"}
 STATUS = "qwen/status"
-WAIT_S = 30.0
+WAIT_S = 60.0
 CONVERTER = converters.get_converter()
 
 

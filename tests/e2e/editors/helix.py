@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.e2e.editors import tee, traffic
 from tests.e2e.editors.places import need
-from tests.e2e.editors.terminal import Terminal, private, terminal, until
+from tests.e2e.editors.terminal import START_S, Terminal, private, terminal, until
 
 ROOT = Path(__file__).parents[3]
 FRAGMENT = ROOT / "editors/helix/languages.toml"
@@ -44,13 +44,16 @@ class Helix:
         return traffic.newest(self.log)
 
     def ready(self) -> None:
-        """Wait until the server has the file and the model."""
+        """Wait until the server has the file and the model; a Helix that is gone is not waited for."""
+
+        def states() -> list[str]:
+            return [m["params"]["state"] for m in self.session().sent("server", "qwen/status")]
 
         def look() -> bool:
-            states = [m["params"]["state"] for m in self.session().sent("server", "qwen/status")]
-            return bool(self.session().sent("editor", "textDocument/didOpen")) and states[-1:] == ["ready"]
+            assert "Pane is dead" not in self.told(), self.told()
+            return bool(self.session().sent("editor", "textDocument/didOpen")) and states()[-1:] == ["ready"]
 
-        until(look, "a ready server", self.told)
+        until(look, "a ready server", lambda: f"it said {states()}\n{self.told()}", START_S)
 
     def told(self) -> str:
         return self.terminal.screen()

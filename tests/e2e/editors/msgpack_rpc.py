@@ -9,7 +9,7 @@ from typing import Any
 
 import msgpack
 
-ANSWER_S = 30.0
+ANSWER_S = 60.0
 READ_BYTES = 1 << 20
 REQUEST, RESPONSE = 0, 1
 

@@ -14,7 +14,7 @@ from typing import Any
 from tests.e2e.editors import tee, traffic
 from tests.e2e.editors.msgpack_rpc import Rpc
 from tests.e2e.editors.places import need
-from tests.e2e.editors.terminal import Terminal, private, terminal, until
+from tests.e2e.editors.terminal import START_S, WAIT_S, Terminal, private, terminal, until
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "editors/neovim/README.md"
@@ -46,12 +46,14 @@ class Neovim:
         self.ex(f"edit {self.root / name}")
         self.wait("vim.lsp.get_clients({ name = 'qwen_lsp', bufnr = 0 })[1] ~= nil", "a client")
         self.wait(
-            "(require('qwen_lsp.status').of(vim.lsp.get_clients({ bufnr = 0 })[1]) or {}).state == 'ready'", "ready"
+            "(require('qwen_lsp.status').of(vim.lsp.get_clients({ bufnr = 0 })[1]) or {}).state == 'ready'",
+            "ready",
+            START_S,
         )
 
-    def wait(self, condition: str, what: str) -> None:
+    def wait(self, condition: str, what: str, wait_s: float = WAIT_S) -> None:
         """Wait until a Lua expression is true."""
-        until(lambda: self.lua(f"return {condition}"), what, self.told)
+        until(lambda: self.lua(f"return {condition}"), what, self.told, wait_s)
 
     def told(self) -> str:
         return (
@@ -101,7 +103,7 @@ class Neovim:
         code = (
             "local name, arguments = ...; local client = vim.lsp.get_clients({ name = 'qwen_lsp' })[1]; "
             "local params = { command = name, arguments = arguments }; "
-            "return client:request_sync('workspace/executeCommand', params, 20000).result"
+            "return client:request_sync('workspace/executeCommand', params, 60000).result"
         )
         return self.lua(code, name, list(arguments))
 

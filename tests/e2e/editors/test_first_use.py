@@ -16,13 +16,12 @@ from tests.e2e.editors import project, vscode
 from tests.e2e.editors.neovim import attached
 from tests.e2e.editors.newcomer import Newcomer
 from tests.e2e.editors.places import need
-from tests.e2e.editors.terminal import terminal, until
+from tests.e2e.editors.terminal import START_S, terminal, until
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(600)]
 
 HEAD, BEGUN = "def count(self, name):", "return self."  # at the end of a class that has the like
 ITEM = re.compile(r"\S +text *$", re.MULTILINE)  # how Helix shows one: its text and its kind
-WAIT_S = 60.0  # a first suggestion starts the daemon, which reads the model
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def test_neovim(newcomer: Newcomer, code: Path, tmp_path: Path) -> None:
         window.text(HEAD)
         window.keys("Enter")
         window.text(BEGUN)  # at once: who waits for nothing gets it as well
-        ghost = until(editor.ghost, "ghost text", editor.told, WAIT_S)
+        ghost = until(editor.ghost, "ghost text", editor.told, START_S)
         before = editor.text()
         assert newcomer.runs()
         window.keys("C-l")
@@ -88,7 +87,7 @@ def test_helix(newcomer: Newcomer, code: Path, tmp_path: Path) -> None:
                 until(lambda: ITEM.search(window.screen()), "an item", wait_s=2.0)
             return ITEM.search(window.screen()) is not None
 
-        until(shown, "an item", window.screen, WAIT_S)
+        until(shown, "an item", window.screen, START_S)
         assert newcomer.runs()
         window.keys("Tab", "Enter", "Escape")
         window.shows(" NOR ")

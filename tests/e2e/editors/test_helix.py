@@ -19,7 +19,7 @@ from tests.e2e.editors.places import need
 from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import private, until
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(300)]
 
 FIRST, SECOND = project.TOTAL.rstrip("\n").split("\n")
 WITH_TOTAL = f"{project.STOCK}\n    {project.TOTAL_TYPED}\n{project.TOTAL}"

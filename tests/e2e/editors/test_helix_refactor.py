@@ -13,7 +13,7 @@ from tests.e2e.editors.helix import Helix, helix
 from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import until
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(300)]
 
 STARTED = "looking for the files that change"
 COMMENT = f"# qwen: {project.INSTRUCTION}"

@@ -16,7 +16,7 @@ from tests.e2e.editors.picture import taken
 from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import until
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(300)]
 
 FIRST, SECOND = project.TOTAL.rstrip("\n").split("\n")
 PICTURE = (84, 26)  # columns and rows

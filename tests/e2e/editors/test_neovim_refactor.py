@@ -12,7 +12,7 @@ from tests.e2e.editors.neovim import Neovim, neovim
 from tests.e2e.editors.starting import started
 from tests.e2e.editors.terminal import until
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(300)]
 
 STARTED = "looking for the files that change"
 MEANWHILE = "# typed meanwhile"

@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 
-export const WAIT = { timeout: 30_000 };
+export const WAIT = { timeout: 60_000 };
 
 export class Window {
   constructor(page, job) {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
-import { play, words } from "./page.mjs";
+import { play, WAIT, words } from "./page.mjs";
 
 const ADD = 12, GROSS = 6, HEADER = 6; // the lines of functions, from 1; the last two in orders.py and report.py
 const TAXES = "shop/taxes.py";
@@ -45,7 +45,7 @@ const steps = {
     await page.keyboard.press("End");
     const entry = window.page.locator(".action-widget .monaco-list-row", { hasText: "Qwen: fill in is_empty" }).first();
     await page.keyboard.press("Control+.");
-    await entry.waitFor({ timeout: 30_000 });
+    await entry.waitFor(WAIT);
     await window.picture("code-actions", { x: 352, y: 30, width: 928, height: 510 });
     await page.keyboard.press("Enter");
     await window.find(".view-line", words(answers.isEmpty));
@@ -150,7 +150,7 @@ const steps = {
     await shown.locator(".monaco-button", { hasText: "Cancel" }).click();
     const ended = () => window.sent("$/progress").some(({ params: { value } }) => value.message === "cancelled");
     await window.until("the work is ended", ended);
-    await shown.waitFor({ state: "hidden", timeout: 30_000 });
+    await shown.waitFor({ ...WAIT, state: "hidden" });
     await window.clear();
   },
 

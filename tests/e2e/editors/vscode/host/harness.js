@@ -4,7 +4,7 @@
 const fs = require("node:fs");
 const vscode = require("vscode");
 
-const WAIT_MS = 20_000; // a daemon that starts on a busy machine
+const WAIT_MS = 60_000; // a daemon that starts on a busy machine
 const POLL_MS = 25;
 
 /** What `check` returns, once it is true; `what` names it where it never is. */
