@@ -36,6 +36,11 @@ MIN_TEMPERATURE = 1e-5  # below, dividing by it overflows and means greedy anywa
 class Constraint(Protocol):
     """What may be drawn next in one answer. Its place in the answer moves with `accept` only."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether anything may come from now on: nobody need ask any more."""
+        ...
+
     def mask(self) -> bytes:
         """A byte per id of the vocabulary, zero where the id may not come next. At least one may."""
         ...

@@ -30,6 +30,7 @@ from inference import edit_blocks
 from inference.backends.base import Tokenizer
 from inference.errors import BadRequest, QueueFull
 from inference.generation import Constraint
+from inference.vocabulary import Vocabulary, plain_pieces
 
 MAX_BLOCKS = 64
 _MESSAGE_CHARS = 300
@@ -69,33 +70,53 @@ class EditBlocks:
     creates: tuple[str, ...] = ()
 
 
-Grammar = Lark | JsonSchema | EditBlocks
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    """Anything that begins with `text`. That needs no llguidance: `vocabulary.py` has it."""
+
+    text: str
+
+
+Grammar = Lark | JsonSchema | EditBlocks | StartsWith
 
 
 class Compiler:
     """One model's vocabulary. Safe to call from any thread."""
 
     def __init__(self, tokenizer: Tokenizer, n_vocab: int, end_ids: frozenset[int]) -> None:
-        if not end_ids:
-            raise BadRequest("grammar needs a model with an end token", "grammar")
-        wrapped = llguidance.TokenizerWrapper(_Vocabulary(tokenizer, n_vocab, end_ids))
-        self._tokenizer = llguidance.LLTokenizer(wrapped, n_vocab=n_vocab, eos_token=sorted(end_ids))
-        self._n_vocab = n_vocab
+        """Takes a second where the vocabulary is large, and so does the first grammar."""
+        self._tokenizer, self._n_vocab, self._end_ids = tokenizer, n_vocab, end_ids
+        self._pieces = plain_pieces(tokenizer, n_vocab, end_ids)
+        self._vocabulary = Vocabulary(self._pieces)
+        self._wrapped: llguidance.LLTokenizer | None = None
 
     def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
-        """What begins an answer. Takes milliseconds to seconds: not on the event loop."""
+        """What begins an answer. Takes milliseconds to seconds, but for `StartsWith`: not on the event loop."""
+        if isinstance(grammar, StartsWith):
+            return self._vocabulary.beginning(grammar.text)
+        tokenizer = self._for_grammars()
         try:
             text = _source(grammar)
             limits = _MANY_LINES if isinstance(grammar, EditBlocks) else _LIMITS
-            matcher = _built(lambda: llguidance.LLMatcher(self._tokenizer, text, log_level=0, limits=limits))
+            matcher = _built(lambda: llguidance.LLMatcher(tokenizer, text, log_level=0, limits=limits))
         except ValueError as error:
             raise _refused(str(error)) from None
         TokenConstraint(matcher, self._n_vocab).mask()  # a grammar without any text fails only here
         return lambda: TokenConstraint(matcher.deep_copy(), self._n_vocab)
 
+    def _for_grammars(self) -> llguidance.LLTokenizer:
+        if not self._end_ids:
+            raise BadRequest("grammar needs a model with an end token", "grammar")
+        if self._wrapped is None:
+            wrapped = llguidance.TokenizerWrapper(_Vocabulary(self._tokenizer, self._pieces, self._end_ids))
+            self._wrapped = llguidance.LLTokenizer(wrapped, n_vocab=self._n_vocab, eos_token=sorted(self._end_ids))
+        return self._wrapped
+
 
 class TokenConstraint:
     """One answer's place in its grammar."""
+
+    is_free = False
 
     def __init__(self, matcher: llguidance.LLMatcher, n_vocab: int) -> None:
         self._matcher = matcher
@@ -125,27 +146,15 @@ class TokenConstraint:
 
 
 class _Vocabulary:
-    """The tokens as llguidance wants them; what stands for no text is special there and never sampled.
-
-    So are tags such as `<think>`: the same text can be had from plain tokens, and the tag itself means something.
-    """
+    """The tokens as llguidance wants them; what stands for no plain text is special there and never sampled."""
 
     bos_token_id = None
 
-    def __init__(self, tokenizer: Tokenizer, n_vocab: int, end_ids: frozenset[int]) -> None:
+    def __init__(self, tokenizer: Tokenizer, pieces: list[bytes], end_ids: frozenset[int]) -> None:
         self._tokenizer = tokenizer
         self.eos_token_id = min(end_ids)
-        pieces = [tokenizer.piece(token) for token in range(n_vocab)]
-        self.special_token_ids = [i for i, piece in enumerate(pieces) if self._is_special(i, piece, end_ids)]
-        names = {i: b"<|%d|>" % i for i in self.special_token_ids}
-        self.tokens = [names.get(i, piece) for i, piece in enumerate(pieces)]
-
-    def _is_special(self, token: int, piece: bytes, end_ids: frozenset[int]) -> bool:
-        if token in end_ids or piece in (b"", b"\xff"):  # 0xFF is llguidance's own mark, and in no UTF-8 text
-            return True
-        if not (piece.startswith(b"<") and piece.endswith(b">")):
-            return False
-        return self._tokenizer.encode(piece.decode("utf-8", "replace"), parse_special=False) != [token]
+        self.special_token_ids = [i for i, piece in enumerate(pieces) if not piece]
+        self.tokens = [piece or b"<|%d|>" % i for i, piece in enumerate(pieces)]
 
     def __call__(self, text: bytes) -> list[int]:
         return self._tokenizer.encode(text.decode("utf-8", "replace"), parse_special=False)
@@ -177,7 +186,7 @@ def _built(make: Callable[[], llguidance.LLMatcher]) -> llguidance.LLMatcher:
         raise BadRequest(f"grammar takes more than {BUILD_S} s to compile", "grammar") from None
 
 
-def _source(grammar: Grammar) -> str:
+def _source(grammar: Lark | JsonSchema | EditBlocks) -> str:
     if isinstance(grammar, JsonSchema):
         return llguidance.LLMatcher.grammar_from_json_schema(grammar.schema, overrides=_JSON_STYLE)  # type: ignore
     text = (

@@ -46,6 +46,7 @@ LAYERS = {
         "backends.base",
         "line_runs",
         "edit_blocks",
+        "vocabulary",
         "grammar",
         "tokenizer",
         "kept",

@@ -88,7 +88,7 @@ class LlamaBackend:
 
     def sampler(self, sampling: Sampling, constraint: Constraint | None = None) -> Any:
         if constraint is not None:
-            return MaskedSampler(sampling, constraint)
+            return MaskedSampler(sampling, constraint, self.sampler(sampling))
         return self._greedy if sampling.temperature <= 0 else llama_load.sampler(sampling)
 
     def sample(self, seq: int, sampler: Any) -> int:
@@ -137,9 +137,11 @@ class LlamaBackend:
 
     def _draw(self, index: int, sampler: Any) -> int:
         """The token after the one at `index` of the last batch."""
-        if isinstance(sampler, MaskedSampler):
-            return self._draw_masked(index, sampler)
         best = self._best(index)
+        if isinstance(sampler, MaskedSampler):
+            if not sampler.constraint.is_free:
+                return best if sampler.takes(best) else self._draw_masked(index, sampler)
+            sampler = sampler.plain
         if sampler is self._greedy:
             return best
         token: int = sampler.sample(self._context, index)

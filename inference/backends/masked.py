@@ -6,6 +6,7 @@ taken what may not come and the rest is scaled to one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,22 @@ from inference.generation import MIN_TEMPERATURE, Constraint, Sampling
 
 @dataclass(slots=True)
 class MaskedSampler:
-    """One answer's constraint, and where its random numbers are."""
+    """One answer's constraint, and where its random numbers are. `plain`: the engine's own, once anything may come."""
 
     sampling: Sampling
     constraint: Constraint
+    plain: Any = None
     _random: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng(self.sampling.seed)
+
+    def takes(self, best: int) -> bool:
+        """Whether the likeliest of all tokens is what is drawn; then nobody need look at the others."""
+        if self.sampling.temperature > 0 or not self.constraint.allows((best,)):
+            return False
+        self.constraint.accept(best)
+        return True
 
     def draw(self, logits: Sequence[float]) -> int:
         """One token, and the constraint's step over it."""

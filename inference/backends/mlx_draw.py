@@ -29,17 +29,19 @@ class Drawing:
         mx.eval(best, is_finite)
         if not is_finite.item():
             raise ModelBroken("the model's logits are not numbers")
-        if (constraint := self.constraint) is not None:
-            return drawn_along(draft, lambda n: self._draw_masked(logits[n], constraint))
-        if self.sampling.temperature <= 0:
-            return drawn_along(draft, best.tolist().__getitem__)
-        return drawn_along(draft, lambda n: int(self._draw(logits[n]).item()))
+        likeliest: list[int] = best.tolist()
+        return drawn_along(draft, lambda n: self._drawn(logits[n], likeliest[n]))
 
-    def _draw_masked(self, row: Any, constraint: Constraint) -> int:
-        mx = self.mx
-        row = mx.where(mx.array(memoryview(constraint.mask())), row, -mx.inf)
-        drawn = mx.argmax(row) if self.sampling.temperature <= 0 else self._draw(row)
-        token = int(drawn.item())
+    def _drawn(self, row: Any, best: int) -> int:
+        """One token; `best` is the likeliest of all."""
+        is_greedy, constraint = self.sampling.temperature <= 0, self.constraint
+        if constraint is None or constraint.is_free:
+            return best if is_greedy else int(self._draw(row).item())
+        if is_greedy and constraint.allows((best,)):
+            token = best
+        else:
+            row = self.mx.where(self.mx.array(memoryview(constraint.mask())), row, -self.mx.inf)
+            token = int((self.mx.argmax(row) if is_greedy else self._draw(row)).item())
         constraint.accept(token)
         return token
 

@@ -166,6 +166,6 @@ async def _job(
         latest_of=options.latest_of,
         prediction=tuple(prediction),
         stop_ids=options.stop_ids,
-        constraint=await asyncio.to_thread(service.compile, options.grammar) if options.grammar else None,
+        constraint=await service.constraint(options.grammar) if options.grammar else None,
         packed=prompt.packed,
     )

@@ -1,8 +1,9 @@
 """What all requests to one daemon share: the scheduler, the templates, what was read and tokenised before.
 
-For the event loop, but for `compile`. Knows no HTTP.
+For the event loop. Knows no HTTP.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from inference.chat import ChatTemplate
 from inference.earlier import Prompts
 from inference.errors import UnknownModel
 from inference.generation import Constraint
-from inference.grammar import Compiler, Grammar
+from inference.grammar import Compiler, Grammar, StartsWith
 from inference.scheduler import Scheduler
 
 SHORT_CHARS = 4096  # tokenised in less time than it takes to ask another thread
@@ -50,8 +51,14 @@ class Service:
             self.templates[source] = ChatTemplate(source)
         return self.templates[source]
 
-    def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
-        """On a worker thread: a real model's vocabulary takes a second to read, a large grammar several to compile."""
+    async def constraint(self, grammar: Grammar) -> Callable[[], Constraint]:
+        """What begins an answer of this form. A real model's vocabulary takes a second to read, a large grammar several
+        to compile: on a worker thread."""
+        if self.compiler is not None and isinstance(grammar, StartsWith):
+            return self.compiler.compile(grammar)
+        return await asyncio.to_thread(self._compiled, grammar)
+
+    def _compiled(self, grammar: Grammar) -> Callable[[], Constraint]:
         if self.compiler is None:
             info = self.scheduler.backend_info
             self.compiler = Compiler(self.scheduler.tokenizer, info.n_vocab, info.end_ids)

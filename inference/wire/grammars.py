@@ -5,7 +5,7 @@ Checks sizes and types; whether a grammar makes sense is found when it is compil
 
 import json
 
-from inference.grammar import MAX_BLOCKS, EditBlocks, Grammar, JsonSchema, Lark
+from inference.grammar import MAX_BLOCKS, EditBlocks, Grammar, JsonSchema, Lark, StartsWith
 from inference.wire.fields import Fields, Whole
 
 MAX_GRAMMAR_CHARS = 100_000  # of a Lark text, or of a schema
@@ -14,7 +14,8 @@ MAX_PATH_CHARS = 1_000
 MAX_FILE_CHARS = 2_000_000  # of all paths and texts together
 BLOCKS = Whole(default=MAX_BLOCKS, low=1, high=MAX_BLOCKS)
 ANY_OBJECT = JsonSchema('{"type":"object"}')
-_TYPES = ("lark", "json_schema", "edit_blocks")
+MAX_BEGINNING_CHARS = 256
+_TYPES = ("lark", "json_schema", "edit_blocks", "starts_with")
 
 
 def grammar(fields: Fields) -> Grammar | None:
@@ -41,6 +42,8 @@ def _grammar(fields: Fields) -> Grammar:
             creates = _creates(inner)
             files = _files(inner) if inner.get("files") or not creates else {}
             return EditBlocks(files, inner.whole("max_blocks", BLOCKS) or MAX_BLOCKS, creates)
+        case "starts_with":
+            return _beginning(inner)
     raise inner.refuse("type", "must be one of " + ", ".join(_TYPES))
 
 
@@ -64,6 +67,13 @@ def _schema(fields: Fields) -> JsonSchema:
     except RecursionError:
         raise fields.refuse("schema", "is nested too deeply") from None
     return JsonSchema(fields.checked_text("schema", text, MAX_GRAMMAR_CHARS))
+
+
+def _beginning(fields: Fields) -> StartsWith:
+    text = fields.text("text", max_chars=MAX_BEGINNING_CHARS)
+    if not text:
+        raise fields.refuse("text", "must not be empty")
+    return StartsWith(text)
 
 
 def _creates(fields: Fields) -> tuple[str, ...]:

@@ -33,7 +33,14 @@ class JsonSchema:
     schema: str
 
 
-Grammar = EditBlocks | Lark | JsonSchema
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    """Anything that begins with `text`."""
+
+    text: str = field(repr=False)
+
+
+Grammar = EditBlocks | Lark | JsonSchema | StartsWith
 
 
 def wire(grammar: Grammar) -> dict[str, object]:
@@ -47,3 +54,5 @@ def wire(grammar: Grammar) -> dict[str, object]:
             return {"type": "lark", "grammar": text}
         case JsonSchema(schema):
             return {"type": "json_schema", "schema": json.loads(schema)}
+        case StartsWith(text):
+            return {"type": "starts_with", "text": masked(text)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from qwen_lsp.context.pack import pack, window_after, window_before
 from qwen_lsp.context.rank import excluded, rank, shown_around, shown_path, shown_text
 from qwen_lsp.engine.client import Engine, Request, Usage
+from qwen_lsp.engine.grammars import StartsWith
 from qwen_lsp.engine.http import Priority
 from qwen_lsp.errors import EngineError
 from qwen_lsp.features.ledger import hole_of
@@ -190,7 +191,8 @@ def _code(task: Task, answer: str) -> str:
 def _request(task: Task, asked: Question, seed: int) -> Request:
     most = task.max_tokens + (HEAL_TOKENS if asked.typed else 0)
     temperature = OTHERS_TEMPERATURE if seed else 0.0
-    return Request(asked.prompt, most, task.priority, task.latest_of, temperature, seed)
+    typed = StartsWith(asked.typed) if asked.typed else None
+    return Request(asked.prompt, most, task.priority, task.latest_of, temperature, seed, grammar=typed)
 
 
 def _checked(task: Task, about: Place, said: _Said) -> Filled | Nothing:

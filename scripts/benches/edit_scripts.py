@@ -13,7 +13,7 @@ from pathlib import Path
 
 from inference.backends.base import EngineSettings, ModelInfo
 from inference.generation import Priority
-from inference.grammar import EditBlocks, Grammar, JsonSchema, Lark
+from inference.grammar import EditBlocks, Grammar, JsonSchema, Lark, StartsWith
 
 ALL = 1 << 30  # passes: until nothing is left to do
 MAX_SOURCE_BYTES = 60_000
@@ -175,7 +175,8 @@ def _asked(rng: random.Random, world: _World, encode: Encode, expect: Expect) ->
     ids = [encode(part) for part in (world.trunk, *parts)]
     ends = [sum(map(len, ids[: i + 1])) for i in range(3)]
     prompt = tuple(id for part in ids for id in part)
-    grammar = rng.choice((LARK, SCHEMA, EditBlocks({"a.py": buffer.text}))) if rng.random() < 0.12 else None
+    forms = LARK, SCHEMA, EditBlocks({"a.py": buffer.text}), StartsWith(before.split()[-1] if before.split() else "x")
+    grammar = rng.choice(forms) if rng.random() < 0.15 else None
     ask = Ask(
         prompt,
         rng.choice((0, 1, 2, 4, 8, 8, 16, 16, 32)) if grammar is None else rng.choice((4, 16, 40)),

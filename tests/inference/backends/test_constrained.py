@@ -10,7 +10,7 @@ from inference.backends.base import Backend
 from inference.backends.masked import MaskedSampler
 from inference.errors import ModelBroken
 from inference.generation import GREEDY, Constraint, Sampling
-from inference.grammar import Compiler, EditBlocks, JsonSchema, Lark
+from inference.grammar import Compiler, EditBlocks, Grammar, JsonSchema, Lark, StartsWith
 from tests.inference.backends.distribution import N_DRAWS, SAMPLINGS, distance, expected
 from tests.inference.backends.test_contract import PYTHON, ids, opened
 from tests.inference.edit_blocks import check_applies
@@ -62,15 +62,23 @@ def answer(
     return said[: n_text + 1]
 
 
-@pytest.mark.parametrize("grammar", [BLOCKS, SCHEMA, SHORT])
+@pytest.mark.parametrize("grammar", [BLOCKS, SCHEMA, SHORT, StartsWith("    unlikely_na")])
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(1.0, top_k=50, seed=3)])
-def test_drafts_change_nothing(
-    backend: Backend, compiler: Compiler, grammar: EditBlocks | JsonSchema | Lark, sampling: Sampling
-) -> None:
+def test_drafts_change_nothing(backend: Backend, compiler: Compiler, grammar: Grammar, sampling: Sampling) -> None:
     begin = compiler.compile(grammar)
     truth = answer(backend, begin, sampling, n_max=40)
     for drafts in (right, wrong_later):
         assert answer(backend, begin, sampling, drafts, truth, n_max=40) == truth
+
+
+def test_an_answer_goes_on_freely_from_how_it_must_begin(backend: Backend, compiler: Compiler) -> None:
+    """As the engine by itself goes on from a prompt that ends with the same tokens."""
+    said = answer(backend, compiler.compile(StartsWith("unlikely_na")), GREEDY, n_max=20)
+    pieces = [backend.tokenizer.piece(token) for token in said]
+    assert b"".join(pieces).startswith(b"unlikely_na")
+    n_begun = next(n for n in range(1, len(pieces)) if len(b"".join(pieces[:n])) >= len("unlikely_na"))
+    with opened(backend, [*ids(backend, PYTHON), *said[:n_begun]]) as seq:
+        assert backend.sample(seq, backend.sampler(GREEDY)) == said[n_begun]
 
 
 def test_what_can_not_be_drawn_is_not_evaluated(backend: Backend, compiler: Compiler) -> None:
@@ -100,6 +108,8 @@ def test_sampled_edits_apply(backend: Backend, compiler: Compiler, seed: int) ->
 
 class Hurried:
     """A weak model rarely ends a replacement: in one, this leaves only what ends it, where anything does."""
+
+    is_free = False
 
     def __init__(self, inner: Constraint, backend: Backend) -> None:
         self._inner = inner
@@ -137,6 +147,8 @@ def test_sampled_json_parses(backend: Backend, compiler: Compiler, seed: int) ->
 
 class Only:
     """A constraint on one draw, again and again."""
+
+    is_free = False
 
     def __init__(self, allowed: list[int], n_vocab: int) -> None:
         self._mask = bytes(token in allowed for token in range(n_vocab))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.engine.client import Usage
+from qwen_lsp.engine.grammars import StartsWith
 from qwen_lsp.features.complete import Completion, Manner, Nothing, complete
 from qwen_lsp.features.ledger import turned
 from qwen_lsp.post.syntax import sound_part
@@ -42,6 +43,13 @@ async def test_typed_letters_are_left_to_the_model_and_taken_from_its_answer() -
     engine = await check_completion("total = su$0\n", model_says=" sum(xs)\n", inserts="m(xs)")
     texts = [segment.text for segment in engine.asked[0].prompt.segments if isinstance(segment, Text)]
     assert texts[-1] == "total ="
+    assert engine.asked[0].grammar == StartsWith(" su")
+
+
+async def test_without_typed_letters_an_answer_may_begin_in_any_way() -> None:
+    engine = FakeEngine("0\n")
+    await ask("x = 1$0\n", engine)
+    assert engine.asked[0].grammar is None
 
 
 async def test_with_a_ledger_the_model_reads_base_log_and_tail() -> None:
@@ -60,7 +68,8 @@ async def test_with_a_ledger_the_model_reads_base_log_and_tail() -> None:
     assert "".join(tail).startswith("    pass\ndef f():\n") and len("".join(tail)) < 400
 
 
-async def test_asks_once_more_where_the_model_would_type_other_letters() -> None:
+async def test_asks_once_more_where_a_server_types_other_letters() -> None:
+    """One that knows no `starts_with`."""
     engine = await check_completion("total = su$0\n", model_says=[" add(xs)\n", "m(xs)\n"], inserts="m(xs)")
     texts = [segment.text for segment in engine.asked[1].prompt.segments if isinstance(segment, Text)]
     assert texts[-1] == "total = su"
