@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
-from qwen_lsp.index.rows import Outline
-from qwen_lsp.index.symbols import Import
+from qwen_lsp.index.symbols import FileSymbols, Import
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.lines import LineTable
 
@@ -35,7 +34,7 @@ class Focus:
     imports: tuple[Import, ...]
 
 
-def focus(path: str, cursor: Cursor, outline: Outline | None) -> Focus:
+def focus(path: str, cursor: Cursor, outline: FileSymbols | None) -> Focus:
     """`outline`: what the index says of the file, None where it does not know it."""
     lines = cursor.document.lines
     here = lines.line_at(cursor.offset)

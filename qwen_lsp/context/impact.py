@@ -10,9 +10,8 @@ from typing import Literal, Protocol
 
 from qwen_lsp.context.modules import affinity, parts_of, resolved
 from qwen_lsp.index.languages import language_named
-from qwen_lsp.index.rows import Outline
-from qwen_lsp.index.snapshot import MAX_HITS, Found, Mentions
-from qwen_lsp.index.symbols import Definition, references
+from qwen_lsp.index.snapshot import MAX_HITS, Found
+from qwen_lsp.index.symbols import Definition, FileSymbols, references
 
 Standing = Literal[
     "own",  # in the file or type that defines it
@@ -37,13 +36,13 @@ LIMITS: tuple[str, ...] = (
 class Symbols(Protocol):
     """What is asked of an index snapshot."""
 
-    def file(self, path: str) -> Outline | None: ...
+    def file(self, path: str) -> FileSymbols | None: ...
 
     def known(self, paths: Sequence[str]) -> frozenset[str]: ...
 
     def definitions_of(self, name: str) -> tuple[Found, ...]: ...
 
-    def references_of(self, name: str) -> tuple[Mentions, ...]: ...
+    def files_with(self, word: str) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,8 @@ def impact(of: Found, index: Symbols, read: Callable[[str], str | None]) -> Impa
     )
     uses: list[Use] = []
     texts, unread = [], []
-    mentions = index.references_of(name)
-    for path in sorted(each.path for each in mentions):
+    paths = index.files_with(name)
+    for path in paths:
         outline = index.file(path)
         language = language_named(outline.language) if outline is not None else None
         if outline is None or language is None or not language.identifiers:
@@ -98,7 +97,7 @@ def impact(of: Found, index: Symbols, read: Callable[[str], str | None]) -> Impa
         uses += (Use(path, each.start, judge(name, each.start)) for each in references(text.encode(), language, {name}))
     files = {each.path for each in own} | {use.path for use in uses if use.standing != "other"}
     limits = LIMITS
-    if len(mentions) >= MAX_HITS:
+    if len(paths) >= MAX_HITS:
         limits = (f"the word stands in more than {MAX_HITS} files: only so many were looked at", *limits)
     return Impact(own, namesakes, tuple(uses), tuple(sorted(files)), tuple(texts), tuple(unread), limits)
 
@@ -120,7 +119,7 @@ class _Judge:
     def __init__(
         self,
         path: str,
-        outline: Outline,
+        outline: FileSymbols,
         own: tuple[Found, ...],
         namesakes: tuple[Found, ...],
         index: Symbols,
@@ -152,7 +151,7 @@ class _Judge:
         return nearest > 0 and nearest >= max((affinity(each.path, parts) for each in self._namesakes), default=0.0)
 
 
-def _scope(definition: Definition, outline: Outline) -> tuple[int, int]:
+def _scope(definition: Definition, outline: FileSymbols) -> tuple[int, int]:
     """Where the bare name means this definition: the type around it, or the whole file."""
     if definition.parent is None:
         return (0, 1 << 62) if not definition.container else (definition.start, definition.end)
@@ -160,7 +159,7 @@ def _scope(definition: Definition, outline: Outline) -> tuple[int, int]:
     return parent.start, parent.end
 
 
-def _related(one: Outline, other: Outline | None) -> bool:
+def _related(one: FileSymbols, other: FileSymbols | None) -> bool:
     if other is None or one.language == other.language:
         return True
     return any({one.language, other.language} <= family for family in _FAMILIES)

@@ -10,9 +10,8 @@ from typing import Protocol
 from qwen_lsp.context.focus import words_of
 from qwen_lsp.context.nearness import Near
 from qwen_lsp.context.texts import Masked
-from qwen_lsp.index.rows import Outline
 from qwen_lsp.index.snapshot import Ranked
-from qwen_lsp.index.symbols import Definition
+from qwen_lsp.index.symbols import Definition, FileSymbols
 
 NOT_CODE = frozenset(("section", "key", "rule", "extension", "paragraph"))
 _NEVER_SIMILAR = NOT_CODE - {"paragraph"}
@@ -25,7 +24,7 @@ type Read = Callable[[str], str | None]
 class Symbols(Protocol):
     """What is asked of an index snapshot."""
 
-    def file(self, path: str) -> Outline | None: ...
+    def file(self, path: str) -> FileSymbols | None: ...
 
     def known(self, paths: Sequence[str]) -> frozenset[str]: ...
 
@@ -89,7 +88,7 @@ class Memo:
         return found
 
 
-def _shown(outline: Outline) -> tuple[Definition, ...]:
+def _shown(outline: FileSymbols) -> tuple[Definition, ...]:
     """A paragraph is named by its first line, and is its own body."""
     if not outline.paragraphs:
         return outline.definitions

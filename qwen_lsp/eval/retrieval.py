@@ -14,7 +14,7 @@ from qwen_lsp.context.retrieve import Workspace, below, packed, ranking
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.snapshot import Index
-from qwen_lsp.index.symbols import extract
+from qwen_lsp.index.symbols import of_buffer
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
 
@@ -38,7 +38,7 @@ def seen(now: Snapshot, tree: Tree) -> Iterator[Workspace]:
     """The workspace in which open files stand for those on the disk; their texts are not what was there later."""
     opened = {path: each for each in now.documents.values() if (path := below(tree.root, each.uri)) is not None}
     for path, document in opened.items():
-        tree.index.show(path, extract(encode(document.masked), language_of(path)))
+        tree.index.show(path, of_buffer(encode(document.masked), language_of(path)))
     try:
         with tree.index.snapshot() as symbols:
             yield Workspace(tree.root, symbols, Memo())

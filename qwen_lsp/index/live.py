@@ -20,7 +20,7 @@ from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.repository import settings
 from qwen_lsp.index.rules import data_rule
 from qwen_lsp.index.scan import opened
-from qwen_lsp.index.symbols import FileSymbols, extract
+from qwen_lsp.index.symbols import BufferSymbols, of_buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Live:
     trees: Trees = field(default_factory=Trees)
     told: dict[Path, Told] = field(default_factory=dict)
 
-    def symbols_of(self, buffer: Buffer) -> FileSymbols | None:
+    def symbols_of(self, buffer: Buffer) -> BufferSymbols | None:
         """What the buffer holds; None if the file does not count."""
         source = buffer.text.encode("utf-8", "replace")
         told = self.told.get(buffer.root) or self.told.setdefault(buffer.root, settings(buffer.root))
@@ -47,7 +47,7 @@ class Live:
         if data_rule(buffer.path) or why_buffer(top, buffer.path.split("/"), source):
             return None
         language = language_of(buffer.path, buffer.text.split("\n", 1)[0])
-        return extract(source, language, partial(self.trees.parse, (buffer.root, buffer.path)))
+        return of_buffer(source, language, partial(self.trees.parse, (buffer.root, buffer.path)))
 
 
 def main() -> int:

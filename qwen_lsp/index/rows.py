@@ -1,9 +1,9 @@
-"""What the store keeps of one file, as bytes and back. Never its text: words are kept once each, with a count.
+"""What the store keeps of one file, as bytes and back. Never its text.
 
-An `Outline` is for reading, `Words` for counting, `terms` for the full-text table: each of its terms is one whole name,
-so that the names of operators, headings and keys are found too, and capitals are told from small letters. Rows travel
-as columns of numbers and of texts: a tenth of the time that JSON takes. They are not compressed: that would save a
-fifth of the indexed text's size, and cost a tenth of its parse.
+The outline is for reading, `terms` for the full-text table: each of its terms is a word or one whole name, so that the
+names of operators, headings and keys are found too, and capitals are told from small letters. Rows travel as columns of
+numbers and of texts: a tenth of the time that JSON takes. They are not compressed: that would save a fifth of the
+indexed text's size, and cost a tenth of its parse.
 """
 
 import struct
@@ -18,7 +18,7 @@ from zlib import crc32
 from qwen_lsp.index.matches import Kind
 from qwen_lsp.index.paragraphs import Paragraph
 from qwen_lsp.index.symbols import EXTRACTOR_VERSION, Definition, FileSymbols, Import
-from qwen_lsp.index.words import MAX_WORD_CHARS, Words
+from qwen_lsp.index.words import MAX_WORD_CHARS, apart
 
 KEY_BYTES = 16
 WIDTHS = "BHI"  # of the numbers in a row: one, two or four bytes each, on all our platforms
@@ -40,24 +40,12 @@ _KIND_NUMBERS: Mapping[Kind, int] = {kind: number for number, kind in enumerate(
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
-    """What one file defines and imports, or the paragraphs of one that no grammar reads."""
-
-    language: str
-    definitions: tuple[Definition, ...]
-    imports: tuple[Import, ...]
-    has_errors: bool
-    paragraphs: tuple[Paragraph, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Packed:
     """One file's symbols on their way to the store."""
 
     language: str
     n_definitions: int
     outline: bytes
-    words: bytes
     terms: str
 
 
@@ -68,23 +56,12 @@ def content_key(source: bytes, language: str) -> bytes:
     return digest.digest()
 
 
-def outline_of(symbols: FileSymbols) -> Outline:
-    return Outline(symbols.language, symbols.definitions, symbols.imports, symbols.has_errors, symbols.paragraphs)
+def pack(symbols: FileSymbols, data: bytes) -> Packed:
+    """`data`: the text that they are of, as it may be shown."""
+    return Packed(symbols.language, len(symbols.definitions), _packed_outline(symbols), terms(symbols, data))
 
 
-def pack(symbols: FileSymbols) -> Packed:
-    outline = outline_of(symbols)
-    words = SEPARATOR.join(symbols.words)
-    return Packed(
-        outline.language,
-        len(outline.definitions),
-        _packed_outline(outline),
-        _joined(list(symbols.words.values()), f"{SEPARATOR}{words}{SEPARATOR}"),
-        _terms(outline, symbols.words, words),
-    )
-
-
-def unpack_outline(data: bytes) -> Outline:
+def unpack_outline(data: bytes) -> FileSymbols:
     """Raises ValueError where the bytes are not what was packed."""
     numbers, text = _halves(data)
     n_definitions, n_imports, n_imported, n_paragraphs, has_errors = numbers[:N_HEAD]
@@ -117,36 +94,21 @@ def unpack_outline(data: bytes) -> Outline:
         for module, start, n in zip(modules, import_starts, n_names, strict=True)
     )
     paragraphs = tuple(map(Paragraph, paragraph_starts, paragraph_ends, texts))
-    return Outline(language, tuple(map(Definition._make, rows)), imports, bool(has_errors), paragraphs)
+    return FileSymbols(language, tuple(map(Definition._make, rows)), imports, bool(has_errors), paragraphs)
 
 
-def unpack_words(data: bytes) -> Words:
-    counts, names = _halves(data)
-    return dict(zip(names.decode().split(SEPARATOR)[1:-1] if counts else (), counts, strict=True))
-
-
-def count_of(data: bytes, word: str) -> int:
-    """How often one word stands in the file, without unpacking the others: a name may be in hundreds of files."""
-    counts, names = _halves(data)
-    at = names.find(f"{SEPARATOR}{word}{SEPARATOR}".encode(errors="replace"))
-    return 0 if at < 0 else counts[names.count(SEPARATOR.encode(), 0, at)]
-
-
-def terms(outline: Outline, words: Words) -> str:
-    """What the full-text table gets: the same text puts a file in and takes it out."""
-    return _terms(outline, words, SEPARATOR.join(words))
-
-
-def _terms(outline: Outline, words: Words, joined: str) -> str:
-    """`joined`: the words, one a line."""
-    defined = {definition.name for definition in outline.definitions if len(definition.name) <= MAX_WORD_CHARS}
-    imported = {each.module for each in outline.imports if len(each.module) <= MAX_WORD_CHARS}
-    named = [*sorted(defined.difference(words)), *(DEFINES + name for name in sorted(defined))]
-    named += [IMPORTS + module for module in sorted(imported)]
-    text = SEPARATOR.join((joined, *named))
-    if "\0" in text or text.count(SEPARATOR) > max(len(words) - 1, 0) + len(named):
-        text = SEPARATOR.join((joined, *(name.translate(_BREAKS) for name in named)))
-    return text.encode("utf-8", "replace").translate(_CAPITAL_BYTES).decode()
+def terms(symbols: FileSymbols, data: bytes) -> str:
+    """What the full-text table gets: the words of the text, and names as wholes."""
+    defined = dict.fromkeys(each.name for each in symbols.definitions if len(each.name) <= MAX_WORD_CHARS)
+    imported = dict.fromkeys(each.module for each in symbols.imports if len(each.module) <= MAX_WORD_CHARS)
+    named = [name for name in defined if not (name.isascii() and name.isidentifier())]  # the others are words
+    named += [DEFINES + name for name in defined]
+    named += [IMPORTS + module for module in imported]
+    text = SEPARATOR.join(named)
+    if "\0" in text or text.count(SEPARATOR) >= len(named) > 0:
+        text = SEPARATOR.join(name.translate(_BREAKS) for name in named)
+    whole = apart(data) + SEPARATOR.encode() + text.encode("utf-8", "replace")
+    return whole.translate(_CAPITAL_BYTES).decode()
 
 
 def query(name: str) -> str:
@@ -160,7 +122,7 @@ def tokenizer() -> str:
     return f"ascii tokenchars '{ours.replace("'", "''")}'".replace("'", "''")
 
 
-def _packed_outline(outline: Outline) -> bytes:
+def _packed_outline(outline: FileSymbols) -> bytes:
     columns = tuple(zip(*outline.definitions, strict=True)) or ((),) * len(Definition._fields)
     names, kinds, containers, name_starts, starts, ends, bodies, signatures, parents = columns
     modules, imported, import_starts = tuple(zip(*outline.imports, strict=True)) or ((), (), ())

@@ -20,15 +20,11 @@ from qwen_lsp.index.database import is_damage, remove
 from qwen_lsp.index.rows import (
     DEFINES,
     IMPORTS,
-    Outline,
-    count_of,
-    outline_of,
     query,
     unpack_outline,
 )
 from qwen_lsp.index.store import Store
-from qwen_lsp.index.symbols import Definition, FileSymbols, Import
-from qwen_lsp.index.words import Words
+from qwen_lsp.index.symbols import BufferSymbols, Definition, FileSymbols, Import
 
 log = logging.getLogger(__name__)
 
@@ -58,28 +54,12 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Mentions:
-    """How often a word stands in a file, comments and strings included."""
-
-    path: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Ranked:
     """A file and the rare terms that it has, the rarest first; a higher score is better."""
 
     path: str
     score: float
     terms: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """An open buffer's symbols, in place of what the disk has."""
-
-    outline: Outline
-    words: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +85,14 @@ class Index:
         self._store = store
         self._root = root
         self._number = store.root_id(root)
-        self._live: Mapping[str, Live] = {}
+        self._live: Mapping[str, BufferSymbols] = {}
         self._idle: list[sqlite3.Connection] = []
-        self._outlines: dict[int, Outline] = {}
+        self._outlines: dict[int, FileSymbols] = {}
         self._answers = Answers()
 
-    def show(self, path: str, symbols: FileSymbols) -> None:
+    def show(self, path: str, buffer: BufferSymbols) -> None:
         """From now on the buffer of this path stands for its file."""
-        self._live = {**self._live, path: Live(outline_of(symbols), symbols.words)}
+        self._live = {**self._live, path: buffer}
 
     def hide(self, path: str) -> None:
         """The buffer is closed: the disk counts again."""
@@ -154,8 +134,8 @@ class IndexSnapshot:
         db: sqlite3.Connection,
         path: Path,
         root: int,
-        live: Mapping[str, Live],
-        outlines: dict[int, Outline],
+        live: Mapping[str, BufferSymbols],
+        outlines: dict[int, FileSymbols],
         answers: Answers,
         release: Callable[[sqlite3.Connection], None],
     ) -> None:
@@ -186,11 +166,11 @@ class IndexSnapshot:
         rows = self._rows("SELECT count(*) FROM file WHERE root = ? AND content IS NOT NULL", self._root)
         return (rows[0][0] if rows else 0) + sum(self._content(path) is None for path in self._live)
 
-    def file(self, path: str) -> Outline | None:
+    def file(self, path: str) -> FileSymbols | None:
         """What the file defines and imports; None if it does not count or is not known yet."""
         live = self._live.get(path)
         if live is not None:
-            return live.outline
+            return live.symbols
         content = self._content(path)
         return None if content is None else self._outline(content)
 
@@ -207,14 +187,14 @@ class IndexSnapshot:
         """The files that import a module of exactly this spelling."""
         found = [path for path, _ in self._hits(IMPORTS + module)]
         for path, live in self._live.items():
-            if any(each.module == module for each in live.outline.imports):
+            if any(each.module == module for each in live.symbols.imports):
                 found.append(path)
         return tuple(sorted(found))
 
     def definitions_of(self, name: str) -> tuple[Found, ...]:
         """All definitions with this name, in the order of paths and of the text."""
         outlines = [(path, self._outline(content)) for path, content in self._hits(DEFINES + name)]
-        outlines += [(path, live.outline) for path, live in self._live.items()]
+        outlines += [(path, live.symbols) for path, live in self._live.items()]
         return tuple(
             Found(path, number, definition)
             for path, outline in sorted(outlines, key=lambda pair: pair[0])
@@ -222,11 +202,10 @@ class IndexSnapshot:
             if definition.name == name
         )
 
-    def references_of(self, name: str) -> tuple[Mentions, ...]:
-        """The files in which this word stands, most often first. Where it is defined, that counts as well."""
-        found = [Mentions(path, self._count(content, name)) for path, content in self._hits(name)]
-        found += [Mentions(path, live.words.get(name, 0)) for path, live in self._live.items()]
-        return tuple(sorted((each for each in found if each.count), key=lambda each: (-each.count, each.path)))
+    def files_with(self, word: str) -> tuple[str, ...]:
+        """The files in which this word stands, also in comments and strings, in the order of paths."""
+        found = [path for path, _ in self._hits(word)]
+        return tuple(sorted(found + [path for path, live in self._live.items() if word in live.words]))
 
     def files_defining(self, name: str) -> tuple[str, ...]:
         """The files on the disk that define a name, in the order of paths; none where they are too many to tell which
@@ -277,23 +256,17 @@ class IndexSnapshot:
         rows = self._rows("SELECT content FROM file WHERE root = ? AND path = ?", self._root, path)
         return rows[0][0] if rows else None
 
-    def _outline(self, content: int) -> Outline:
+    def _outline(self, content: int) -> FileSymbols:
         found = self._outlines.get(content)
         if found is None:
             rows = self._rows("SELECT outline FROM content WHERE id = ?", content)
-            found = Outline("", (), (), False)
+            found = FileSymbols("", (), (), False)
             with suppress(ValueError, TypeError):  # bytes that went bad without SQLite's noticing
                 found = unpack_outline(rows[0][0]) if rows else found
             if len(self._outlines) >= MAX_OUTLINES:
                 self._outlines.pop(next(iter(self._outlines)))
             self._outlines[content] = found
         return found
-
-    def _count(self, content: int, word: str) -> int:
-        rows = self._rows("SELECT words FROM content WHERE id = ?", content)
-        with suppress(ValueError, TypeError, IndexError):
-            return count_of(rows[0][0], word)
-        return 0
 
     def _rows(self, sql: str, *values: object) -> Sequence[tuple[Any, ...]]:
         try:

@@ -6,25 +6,33 @@ processes read, in snapshots, while one writes. What is in here can be made agai
 another version, is not mended: a new one is begun. Does not know how files are found or read.
 """
 
+import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import batched
 from pathlib import Path
 
 from qwen_lsp.index.database import connected, make_private, newest, remove, remove_unused
 from qwen_lsp.index.reading import FileStat
-from qwen_lsp.index.rows import Packed, terms, unpack_outline, unpack_words
+from qwen_lsp.index.rows import SEPARATOR, Packed
 from qwen_lsp.index.rules import Reason
 from qwen_lsp.index.symbols import EXTRACTOR_VERSION
 
 MAX_BYTES = 4 << 30  # some eight times what 130,000 files take
+SOUGHT_AT_ONCE = 20_000  # contents whose terms are found on one way through them: some 50 MB
 EVICTED_AT_ONCE = 500  # contents per transaction, so that other windows' saves need not wait
 MERGED_PAGES = 1_000  # 4 MB per transaction, for the same reason
 MOST_PARTS = 8  # of the full-text table after a scan: a look-up asks each of them
 SPARE_CONTENTS = 2_000  # contents that no file has any more: other branches come back
+
+_UNUSED = "SELECT id FROM content WHERE id NOT IN (SELECT content FROM file WHERE content IS NOT NULL) LIMIT ?"
+# Another window may have come to use it since.
+_DROP = "DELETE FROM content WHERE id = :id AND NOT EXISTS (SELECT 1 FROM file WHERE content = :id)"
+_POSTINGS = "SELECT doc, term FROM posting WHERE doc IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +139,27 @@ class Store:
 
     def evict(self) -> None:
         """Drop the contents that no file has, and give back their room."""
-        while True:
-            with self._writing():
-                rows = self._db.execute(
-                    "SELECT id, outline, words FROM content WHERE id NOT IN "
-                    "(SELECT content FROM file WHERE content IS NOT NULL) LIMIT ?",
-                    (EVICTED_AT_ONCE,),
-                ).fetchall()
-                for number, outline, words in rows:
-                    # A table without contents has to be told what it is to forget.
-                    names = terms(unpack_outline(outline), unpack_words(words))
-                    self._db.execute("INSERT INTO term(term, rowid, names) VALUES('delete', ?, ?)", (number, names))
-                    self._db.execute("DELETE FROM content WHERE id = ?", (number,))
-            if len(rows) < EVICTED_AT_ONCE:
-                break
+        while unused := [number for (number,) in self._db.execute(_UNUSED, (SOUGHT_AT_ONCE,))]:
+            terms = self._terms_of(unused)
+            for numbers in batched(unused, EVICTED_AT_ONCE):
+                with self._writing():
+                    for number in numbers:
+                        if self._db.execute(_DROP, {"id": number}).rowcount:
+                            names = SEPARATOR.join(terms.get(number, ()))
+                            sql = "INSERT INTO term(term, rowid, names) VALUES('delete', ?, ?)"
+                            self._db.execute(sql, (number, names))
         self._merge()  # only that frees what the dropped terms took
+
+    def _terms_of(self, contents: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        """What the full-text table has to be told to forget, found on one way through all of it: 0.3 microseconds for
+        each word of each file. Kept beside it, that would be half of the room."""
+        self._db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.posting USING fts5vocab(main, term, instance)")
+        found: dict[int, list[str]] = {}
+        last = ""
+        for content, term in self._db.execute(_POSTINGS, (json.dumps(contents),)):
+            last = last if term == last else term  # one string for all that have it
+            found.setdefault(content, []).append(last)
+        return found
 
     def _merge(self) -> None:
         """Make one of all parts of the full-text table. A negative number begins it, and others wait for each step."""
@@ -196,8 +210,8 @@ class Store:
     def _content(self, key: bytes, packed: Packed | None) -> int | None:
         if packed is not None:
             made = self._db.execute(
-                "INSERT OR IGNORE INTO content(key, language, n_definitions, outline, words) VALUES(?, ?, ?, ?, ?)",
-                (key, packed.language, packed.n_definitions, packed.outline, packed.words),
+                "INSERT OR IGNORE INTO content(key, language, n_definitions, outline) VALUES(?, ?, ?, ?)",
+                (key, packed.language, packed.n_definitions, packed.outline),
             )
             if made.rowcount:
                 self._db.execute("INSERT INTO term(rowid, names) VALUES(?, ?)", (made.lastrowid, packed.terms))

@@ -1,10 +1,8 @@
 """What one file defines, imports and mentions: `(bytes, language) -> FileSymbols`. Pure, and never fails on any bytes.
 
 Offsets are code points of `source.decode("utf-8", "replace")`, half-open. Nothing in here knows scopes or types: a name
-is a name. Two views of what a file mentions, because one of them costs more than half of a parse again:
-
-- `FileSymbols.words`: every word of the text, for postings; also words in comments and strings, also keywords.
-- `references`: exactly the identifiers of the tree, for open files and for checking the candidates that postings gave.
+is a name. What a file mentions is looked up by its words (`words.py`); `references`, exactly the identifiers of the
+tree, are for checking the files that have the word: of all files they would cost more than half of a parse again.
 
 Definitions are looked for down to `DEPTH` levels of the tree: deeper ones are local to something local. On samples
 of Python and TypeScript that misses 2 to 5 % of them and halves the cost of the query.
@@ -13,7 +11,7 @@ of Python and TypeScript that misses 2 to 5 % of them and halves the cost of the
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
@@ -21,10 +19,10 @@ from qwen_lsp.index.grammars import Parse, encode, parse
 from qwen_lsp.index.language import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
 from qwen_lsp.index.paragraphs import Paragraph, paragraphs_of
-from qwen_lsp.index.words import Pieces, Words, pieces_of, words_of
+from qwen_lsp.index.words import words_of
 from qwen_lsp.text.secrets import hides, masked
 
-EXTRACTOR_VERSION = 3  # rises with every change of the rows that come out, also through a query
+EXTRACTOR_VERSION = 4  # rises with every change of the rows that come out, also through a query
 SIGNATURE_CHARS = 200
 SIGNATURE_SOURCE_CHARS = 2_000  # white space and comments fold into fewer; a JSON value of a megabyte is not folded
 
@@ -66,7 +64,7 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileSymbols:
-    """Definitions and imports in text order; each word with how often it stands there.
+    """Definitions and imports in text order.
 
     `language` is empty where no grammar could read the file: it has paragraphs then, and nothing else has.
     """
@@ -74,9 +72,24 @@ class FileSymbols:
     language: str
     definitions: tuple[Definition, ...]
     imports: tuple[Import, ...]
-    words: Words
     has_errors: bool
     paragraphs: tuple[Paragraph, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BufferSymbols:
+    """An open buffer's symbols, and its words."""
+
+    symbols: FileSymbols
+    words: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A text without credentials. Where it had any, and in their encoding, its bytes differ from the file's."""
+
+    text: str = field(repr=False)
+    data: bytes = field(repr=False)
 
 
 class Reference(NamedTuple):
@@ -87,21 +100,32 @@ class Reference(NamedTuple):
 
 
 def extract(source: bytes, language: Language | None, parse: Parse = parse) -> FileSymbols:
-    """What the file holds. Without a language, or where `parse` gives no tree for it, paragraphs and words."""
-    text, data, pieces = _shown(source)
-    words = words_of(pieces)
+    """What the file holds. Without a language, or where `parse` gives no tree for it, paragraphs."""
+    return symbols_of(shown(source), language, parse)
+
+
+def of_buffer(source: bytes, language: Language | None, parse: Parse = parse) -> BufferSymbols:
+    """The same of an open buffer."""
+    text = shown(source)
+    return BufferSymbols(symbols_of(text, language, parse), words_of(text.data))
+
+
+def symbols_of(file: Shown, language: Language | None, parse: Parse = parse) -> FileSymbols:
+    """The same, of a text that has lost its credentials."""
+    text, data = file.text, file.data
     tree = parse(language.name, data) if language is not None else None
     if language is None or tree is None:
-        return FileSymbols("", (), (), words, False, paragraphs_of(text))
+        return FileSymbols("", (), (), False, paragraphs_of(text))
     found = found_in(tree.root_node, language)
     at = _code_points(data, found.offsets())
     definitions, imports = _definitions(text, found, at), _imports(text, found, at)
-    return FileSymbols(language.name, definitions, imports, words, tree.root_node.has_error)
+    return FileSymbols(language.name, definitions, imports, tree.root_node.has_error)
 
 
 def references(source: bytes, language: Language, names: Collection[str] | None = None) -> tuple[Reference, ...]:
     """The identifiers of the text, in its order; only those in `names` where given. Nothing without a grammar."""
-    text, data, _ = _shown(source)
+    file = shown(source)
+    text, data = file.text, file.data
     tree = parse(language.name, data)
     if tree is None or not language.identifiers:
         return ()
@@ -115,6 +139,19 @@ def references(source: bytes, language: Language, names: Collection[str] | None 
     return tuple(Reference(text[at(start) : at(end)], at(start)) for start, end in spans if at(start) not in own)
 
 
+def shown(source: bytes) -> Shown:
+    """The text as it may be shown."""
+    try:
+        text = source.decode()
+    except UnicodeDecodeError:
+        text = source.decode("utf-8", "replace")
+        source = text.encode()
+    if hides(source):
+        text = masked(text)
+        source = text.encode()
+    return Shown(text, source)
+
+
 class _Around(NamedTuple):
     """A definition that holds the place, in bytes. `is_local`: it is a function, or in one."""
 
@@ -126,22 +163,6 @@ class _Around(NamedTuple):
 
 
 type _At = Callable[[int], int]  # bytes -> code points
-
-
-def _shown(source: bytes) -> tuple[str, bytes, Pieces]:
-    """The text without credentials, its bytes, which differ from those given where that or their encoding does, and
-    what it falls into."""
-    try:
-        text = source.decode()
-    except UnicodeDecodeError:
-        text = source.decode("utf-8", "replace")
-        source = text.encode()
-    pieces = pieces_of(source)
-    if hides(source, pieces.counts, pieces.odd):
-        text = masked(text)
-        source = text.encode()
-        pieces = pieces_of(source)
-    return text, source, pieces
 
 
 def _code_points(data: bytes, offsets: Iterable[int]) -> _At:

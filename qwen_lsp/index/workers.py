@@ -25,7 +25,7 @@ from qwen_lsp.index.reading import FileStat, read
 from qwen_lsp.index.rows import content_key, pack
 from qwen_lsp.index.rules import Skipped
 from qwen_lsp.index.store import FileRow, has_content
-from qwen_lsp.index.symbols import extract
+from qwen_lsp.index.symbols import shown, symbols_of
 
 MAX_WORKERS = 8  # the one writer keeps up with about so many
 BATCH_FILES = 64  # per job: what is lost when a scan is stopped is a moment's work
@@ -194,9 +194,9 @@ def row_of(has: Callable[[bytes], bool], place: bytes, file: FileStat) -> FileRo
     begun = time.process_time()
     packed = None
     if not has(key):
-        packed = pack(
-            extract(source, language, partial(parse_unless, lambda: time.process_time() - begun > MAX_PARSE_S))
-        )
+        parse = partial(parse_unless, lambda: time.process_time() - begun > MAX_PARSE_S)
+        text = shown(source)
+        packed = pack(symbols_of(text, language, parse), text.data)
     if state.mtime_ns > time.time_ns() - RACY_NS:
         state = replace(state, mtime_ns=0)
     return FileRow(state, key, packed)

@@ -20,7 +20,7 @@ from qwen_lsp.index.locks import Taken
 from qwen_lsp.index.rules import HUGE_BYTES
 from qwen_lsp.index.snapshot import Index, IndexSnapshot
 from qwen_lsp.index.store import Store
-from qwen_lsp.index.symbols import FileSymbols
+from qwen_lsp.index.symbols import BufferSymbols
 from qwen_lsp.lsp.child import Child, Launch
 from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.text.document import Document
@@ -216,7 +216,7 @@ class Indexing:
         opened = self._indexes.get(place[0]) if place is not None else None
         if place is None or opened is None:
             return
-        if isinstance(symbols, FileSymbols) and uri in self._documents():
+        if isinstance(symbols, BufferSymbols) and uri in self._documents():
             opened[1].show(place[1], symbols)
         else:
             opened[1].hide(place[1])

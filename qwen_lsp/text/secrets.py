@@ -10,8 +10,7 @@ show is another question: `index/rules.py`. Cut a text after it was masked, neve
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from itertools import chain
+from collections.abc import Collection, Iterator
 
 from qwen_lsp.text.common import common_head, common_tail
 
@@ -43,14 +42,12 @@ _TOKEN = re.compile(b"(?<![A-Za-z0-9])(?:" + b"|".join(pattern.encode() for _, p
 
 # A token that begins before a run of them does so before one of these.
 _JOINTS = (b".", b"=")
-# What ends a piece then, or stands in it; and the mark before a private key. For `hides`.
-_BEFORE_JOINTS = (b"SG\n", b"ya29\n", b"hvs\n", b"hvb\n", b"hvr\n", b"atlasv1\n", b"ATATT", b"-----BEGIN\n")
+_HEAD_BYTES = 8  # of a token before such a run, at most
 
 # Every token has so many of these in a row: only there is looked closer, which is what makes this quick.
 _RUN = b"\1" * 16
 _IN_RUN = bytes(chr(code).isascii() and (chr(code).isalnum() or chr(code) in "_-") for code in range(256))
 _LOWER = bytes(code + 32 if 65 <= code <= 90 else code for code in range(256))
-_RUNS = re.compile(rb"[A-Za-z0-9_-]{%d,}" % len(_RUN))
 _JOINING = frozenset(b"+/=.~")  # what a value may have beside letters, digits, `_` and `-`
 
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -84,7 +81,7 @@ _PASSWORD = re.compile(
 _PLACEHOLDER = re.compile(rb"\$?\{.*|<.*>|%[\w(].*|\$\w+|[xX*.#-]+|your.*|.*change.?me.*|.*example.*", re.IGNORECASE)
 _STARS = re.compile(r"\*{3,}")
 _DIGIT = re.compile(rb"[0-9]")
-_NUMBER = re.compile("[0-9]")
+_MIXED = re.compile(rb"[0-9][A-Za-z]|[A-Za-z][0-9]")
 _LINE_END = re.compile("[\r\n]")
 _URL_PASSWORD = re.compile(rb"://[^\s/:@\"'`<>]{0,64}:(?P<value>[^\s/@\"'`<>${}]{3,})@")
 
@@ -115,20 +112,12 @@ def _masked_once(text: str) -> str:
     return text if shown == text else shown
 
 
-def hides(data: bytes, pieces: Iterable[str], long: Collection[str]) -> bool:
-    """Whether `masked` finds anything in the text of these bytes, for who has cut it into words anyway: a third of
-    what looking at all of it costs.
-
-    `pieces`: what stands between all ASCII but letters, digits, `_` and `-`, each at least once; `long`: at least those
-    of them with 16 characters and more.
-    """
-    joined = "\n".join((*pieces, "")).encode()
-    if any(mark in joined for mark in _BEFORE_JOINTS):
+def hides(data: bytes) -> bool:
+    """Whether `masked` finds anything in the text of these bytes: half of what finding it costs."""
+    runs, joined = _distinct_runs(data)
+    if _TOKEN.search(b"\n".join((*runs, *joined))):
         return any(_spans(data))
-    if _TOKEN.search("\n".join(long).encode()) or any(_numbered(data, long)) or any(_urls(data)):
-        return True
-    lower = joined.lower()
-    return any(name in lower for name in _PASSWORDS) and any(_passwords(data))
+    return any(_keys(data)) or any(_numbered(data, runs)) or any(_urls(data)) or any(_passwords(data))
 
 
 def masked_since(text: str, before: str, before_masked: str) -> str:
@@ -212,7 +201,7 @@ def _runs(data: bytes) -> _Spans:
         end = classes.find(b"\0", at)
         end = len(data) if end < 0 else end
         run = data[at:end]
-        start = max(0, at - 8)
+        start = max(0, at - _HEAD_BYTES)
         if run not in plain or data[at - 1 : at] in _JOINTS:
             if found := _TOKEN.search(data, start, end):
                 rest = _REST.match(data, found.end())  # where it goes on behind a dot, so does the span
@@ -224,15 +213,31 @@ def _runs(data: bytes) -> _Spans:
         at = classes.find(_RUN, end)
 
 
-def _numbered(data: bytes, pieces: Iterable[str]) -> _Spans:
-    """Values like chance behind a name that tells; they hold one of the pieces. May yield more, if only what is one."""
-    numbered = [piece.encode() for piece in pieces if len(piece) >= len(_RUN) and _NUMBER.search(piece)]
+def _distinct_runs(data: bytes) -> tuple[set[bytes], set[bytes]]:
+    """Each long run once, and those behind a joint with what stands before them."""
+    classes = data.translate(_IN_RUN)
+    runs: set[bytes] = set()
+    joined: set[bytes] = set()
+    at = classes.find(_RUN)
+    while at >= 0:
+        end = classes.find(b"\0", at)
+        end = len(data) if end < 0 else end
+        runs.add(data[at:end])
+        if data[at - 1 : at] in _JOINTS:
+            joined.add(data[max(0, at - _HEAD_BYTES) : end])
+        at = classes.find(_RUN, end)
+    return runs, joined
+
+
+def _numbered(data: bytes, runs: Collection[bytes]) -> _Spans:
+    """Values like chance behind a name that tells; they hold one of the runs. May yield more, if only what is one."""
+    numbered = [run for run in runs if _DIGIT.search(run)]
     if len(numbered) > MOST_LOOKED_FOR:
         yield from _runs(data)
         return
-    for run in chain.from_iterable(map(_RUNS.findall, numbered)):
+    for run in numbered:
         is_alone = _like_chance(run)
-        at = data.find(run) if _DIGIT.search(run) else -1
+        at = data.find(run)
         while at >= 0:
             end = at + len(run)
             around = (data[at - 1] if at else 0, data[end] if end < len(data) else 0)
@@ -256,6 +261,8 @@ def _named(data: bytes, at: int) -> _Spans:
 
 def _like_chance(value: bytes) -> bool:
     """Whether letters and digits are mixed as no one who names things mixes them."""
+    if not _MIXED.search(value):
+        return False
     chunks = re.split(rb"[^A-Za-z0-9]+", value)
     mixed = [chunk for chunk in chunks if sum(48 <= code <= 57 for code in chunk) > 1 and not chunk.isdigit()]
     lengths, n_numbers = list(map(len, mixed)), sum(len(re.findall(rb"[0-9]+", chunk)) for chunk in mixed)

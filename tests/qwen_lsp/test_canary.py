@@ -12,8 +12,8 @@ from qwen_lsp.context.pack import ContextFile
 from qwen_lsp.features.complete import complete
 from qwen_lsp.features.ledger import turned
 from qwen_lsp.index.languages import language_named
-from qwen_lsp.index.rows import pack, unpack_outline, unpack_words
-from qwen_lsp.index.symbols import extract
+from qwen_lsp.index.rows import pack, unpack_outline
+from qwen_lsp.index.symbols import shown, symbols_of
 from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Change, Cursor, changed, opened
 from qwen_lsp.text.snapshot import Snapshot
@@ -42,10 +42,11 @@ def clean(text: str) -> None:
 
 
 def test_rows_of_the_index() -> None:
-    found = extract(SOURCE.encode(), language_named("python"))
-    packed = pack(found)
+    text = shown(SOURCE.encode())
+    found = symbols_of(text, language_named("python"))
+    packed = pack(found, text.data)
     assert [definition.name for definition in found.definitions] == ["TOKEN", "connect", "total"]
-    clean(repr((found, packed.terms, unpack_outline(packed.outline), unpack_words(packed.words))))
+    clean(repr((found, packed.terms, unpack_outline(packed.outline))))
 
 
 async def test_prompts_the_log_of_edits_and_the_cursor_inside_of_it(caplog: pytest.LogCaptureFixture) -> None:

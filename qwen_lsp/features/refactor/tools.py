@@ -189,7 +189,7 @@ def _candidates(text: str, workspace: Workspace) -> Iterable[str]:
     words = sorted(re.findall(r"[^\W\d]\w+", text), key=len)
     if opened is not None and words:
         with opened as located:
-            return [each.path for each in located.symbols.references_of(words[-1])[:MAX_SEARCHED_FILES]]
+            return located.symbols.files_with(words[-1])[:MAX_SEARCHED_FILES]
     walked = [path for path in workspace.walked() if path not in workspace.documents]
     return [*workspace.documents, *walked]
 

@@ -2,7 +2,6 @@
 
 from qwen_lsp.context.focus import FAR_WEIGHT, MOST_WORDS, NEAR_LINES, focus
 from qwen_lsp.index.languages import language_of
-from qwen_lsp.index.rows import outline_of
 from qwen_lsp.index.symbols import extract
 from qwen_lsp.text.document import Cursor, opened
 
@@ -20,7 +19,7 @@ def test_nearer_words_weigh_more_and_stand_first() -> None:
 
 def test_what_the_file_defines_and_imports_comes_from_its_outline() -> None:
     text = "import os\n\ndef here(): ...\n"
-    found = focus("a.py", at(text + "$0"), outline_of(extract(text.encode(), language_of("a.py"))))
+    found = focus("a.py", at(text + "$0"), extract(text.encode(), language_of("a.py")))
     assert found.own == {"here"} and [each.module for each in found.imports] == ["os"]
 
 

@@ -14,7 +14,7 @@ from qwen_lsp.context.retrieve import Workspace, at_place, packed, ranking, retr
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.snapshot import Index, IndexSnapshot
 from qwen_lsp.index.store import Store
-from qwen_lsp.index.symbols import Definition, extract
+from qwen_lsp.index.symbols import Definition, of_buffer
 from tests.qwen_lsp.context.conftest import Indexed, window, workspace
 
 CART = '''class Cart:
@@ -116,7 +116,7 @@ def test_a_paragraph_of_an_open_buffer_counts_as_it_is_there(tmp_path: Path, ind
     root, _ = indexed(TABLES)
     texts = OPEN_QUERY | {"schema.sql": f"-- new\n\n{INVOICES.replace('NUMERIC', 'MONEY')}\n"}
     with closing(Store(tmp_path / "store")) as store, closing(Index(store, root)) as index:
-        index.show("schema.sql", extract(texts["schema.sql"].encode(), None))
+        index.show("schema.sql", of_buffer(texts["schema.sql"].encode(), None))
         with index.snapshot() as live:
             (file,) = retrieve(*window(root, texts), workspace(root, live), 1_000)
     assert "MONEY" in file.text and "-- new" in file.text
@@ -160,7 +160,7 @@ def test_another_buffer_counts_as_it_is_now(tmp_path: Path, indexed: Indexed) ->
     }
     with closing(Store(tmp_path / "store")) as store, closing(Index(store, root)) as index:
         for path, text in texts.items():
-            index.show(path, extract(text.encode(), language_of(path)))
+            index.show(path, of_buffer(text.encode(), language_of(path)))
         with index.snapshot() as live:
             files = {file.path: file.text for file in retrieve(*window(root, texts), workspace(root, live), 1_000)}
     assert files["shop/tax.py"] == texts["shop/tax.py"]

@@ -230,12 +230,12 @@ KILLS = """
 import os, pathlib, signal
 from qwen_lsp.index import workers
 workers._begin(pathlib.Path({database!r}), {place!r}, False)
-really = workers.extract
-def extract(source, language, parse):
-    if b"poison" in source:
+really = workers.symbols_of
+def symbols_of(file, language, parse):
+    if b"poison" in file.data:
         os.kill(os.getpid(), signal.SIGKILL)
-    return really(source, language, parse)
-workers.extract = extract
+    return really(file, language, parse)
+workers.symbols_of = symbols_of
 """
 
 

@@ -10,15 +10,15 @@ import pytest
 from qwen_lsp.index import frames
 from qwen_lsp.index.buffers import KEPT_BYTES, Trees
 from qwen_lsp.index.live import Buffer, Live
-from qwen_lsp.index.symbols import FileSymbols
+from qwen_lsp.index.symbols import BufferSymbols
 from tests.qwen_lsp.index.trees import repository, write
 
 TIMEOUT_S = 60.0
 
 
-def names(symbols: object) -> list[str]:
-    assert isinstance(symbols, FileSymbols)
-    return [definition.name for definition in symbols.definitions]
+def names(buffer: object) -> list[str]:
+    assert isinstance(buffer, BufferSymbols)
+    return [definition.name for definition in buffer.symbols.definitions]
 
 
 def test_a_buffer_has_the_symbols_of_its_text_not_of_its_file(tmp_path: Path) -> None:

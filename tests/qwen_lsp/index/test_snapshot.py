@@ -9,20 +9,25 @@ from hypothesis import strategies as st
 
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.reading import FileStat
-from qwen_lsp.index.rows import content_key, outline_of, pack
+from qwen_lsp.index.rows import content_key, pack
 from qwen_lsp.index.snapshot import RARE_FILES, Index
 from qwen_lsp.index.store import FileRow, Store
-from qwen_lsp.index.symbols import FileSymbols, Import, extract
+from qwen_lsp.index.symbols import BufferSymbols, FileSymbols, Import, extract, of_buffer
+from qwen_lsp.index.words import words_of
 
 
 def symbols(path: str, text: str) -> FileSymbols:
     return extract(text.encode(), language_of(path))
 
 
+def buffer(path: str, text: str) -> BufferSymbols:
+    return of_buffer(text.encode(), language_of(path))
+
+
 def rows(files: Mapping[str, str]) -> list[FileRow]:
     found = []
     for path, text in files.items():
-        packed = pack(symbols(path, text))
+        packed = pack(symbols(path, text), text.encode())
         found.append(FileRow(FileStat(path, len(text), 1, 1), content_key(text.encode(), packed.language), packed))
     return found
 
@@ -57,15 +62,11 @@ def test_definitions(index: Index) -> None:
     assert (total.number, total.definition.kind, total.definition.parent) == (1, "method", 0)
 
 
-def test_references_are_counted_and_told_from_other_cases(index: Index) -> None:
+def test_words_are_whole_and_told_from_other_cases(index: Index) -> None:
     with index.snapshot() as found:
-        assert [(each.path, each.count) for each in found.references_of("Cart")] == [
-            ("app.py", 3),
-            ("README", 1),
-            ("shop/cart.py", 1),
-        ]
-        assert [(each.path, each.count) for each in found.references_of("cart")] == [("README", 1), ("app.py", 1)]
-        assert found.references_of("tot") == ()
+        assert found.files_with("Cart") == ("README", "app.py", "shop/cart.py")
+        assert found.files_with("cart") == ("README", "app.py")
+        assert found.files_with("tot") == ()
 
 
 def test_imports_both_ways(index: Index) -> None:
@@ -78,16 +79,16 @@ def test_imports_both_ways(index: Index) -> None:
 
 def test_a_file_and_how_many(index: Index) -> None:
     with index.snapshot() as found:
-        assert found.file("shop/cart.py") == outline_of(
-            symbols("shop/cart.py", "class Cart:\n    def total(self): return self.total_of(1)\n")
+        assert found.file("shop/cart.py") == symbols(
+            "shop/cart.py", "class Cart:\n    def total(self): return self.total_of(1)\n"
         )
         assert found.file("nothing.py") is None
         assert found.n_files == 3
 
 
 def test_open_buffers_stand_for_their_files(index: Index) -> None:
-    index.show("app.py", symbols("app.py", "import shop\n\nclass Basket: pass\n"))
-    index.show("new.py", symbols("new.py", "from shop.cart import Cart\n\ndef total(): return Cart\n"))
+    index.show("app.py", buffer("app.py", "import shop\n\nclass Basket: pass\n"))
+    index.show("new.py", buffer("new.py", "from shop.cart import Cart\n\ndef total(): return Cart\n"))
     with index.snapshot() as found:
         index.hide("app.py")  # a snapshot does not notice
         assert found.n_files == 4
@@ -95,7 +96,7 @@ def test_open_buffers_stand_for_their_files(index: Index) -> None:
         assert [each.path for each in found.definitions_of("Basket")] == ["app.py"]
         assert found.importers_of("shop.cart") == ("new.py",)
         assert found.importers_of("shop") == ("app.py",)
-        assert [each.path for each in found.references_of("Cart")] == ["new.py", "README", "shop/cart.py"]
+        assert found.files_with("Cart") == ("README", "new.py", "shop/cart.py")
         assert [each.path for each in found.rare_terms(["Basket"])] == ["app.py"]
     with index.snapshot() as found:
         assert found.definitions_of("Basket") == ()
@@ -123,7 +124,7 @@ def test_a_term_that_is_everywhere_is_not_rare(store: Store, tmp_path: Path) -> 
 def test_files_that_define_a_name(store: Store, index: Index, tmp_path: Path) -> None:
     files = {f"{number}.py": f"def common(): return {number}\n" for number in range(RARE_FILES + 1)}
     store.apply(store.root_id(tmp_path), rows(files))
-    index.show("app.py", symbols("app.py", "class Cart: pass\n"))
+    index.show("app.py", buffer("app.py", "class Cart: pass\n"))
     with index.snapshot() as found:
         assert found.files_defining("Cart") == ("shop/cart.py",)  # of open files their reader knows more
         assert found.files_defining("total_of") == found.files_defining("common") == ()
@@ -131,7 +132,7 @@ def test_files_that_define_a_name(store: Store, index: Index, tmp_path: Path) ->
 
 def test_which_of_some_paths_are_known(store: Store, index: Index, tmp_path: Path) -> None:
     store.apply(store.root_id(tmp_path), [FileRow(FileStat("b.bin", 3, 1, 2), reason="binary")])
-    index.show("new.py", symbols("new.py", ""))
+    index.show("new.py", buffer("new.py", ""))
     with index.snapshot() as found:
         assert found.known(["app.py", "new.py", "app", "b.bin", "", "\udc80"]) == {"app.py", "new.py"}
         assert found.known([]) == frozenset()
@@ -169,12 +170,12 @@ def test_answers_as_a_search_through_all_files_would(
     store.apply(number, rows(later))
     index = Index(store, tmp_path)
     for path, text in live.items():
-        index.show(path, symbols(path, text))
+        index.show(path, buffer(path, text))
     now = {path: symbols(path, text) for path, text in (disk | later | live).items()}
     with index.snapshot() as found:
         assert found.n_files == len(now)
         for path, expected in now.items():
-            assert found.file(path) == outline_of(expected)
+            assert found.file(path) == expected
         for word in WORDS:
             assert [(each.path, each.number) for each in found.definitions_of(word)] == [
                 (path, number)
@@ -182,8 +183,8 @@ def test_answers_as_a_search_through_all_files_would(
                 for number, each in enumerate(now[path].definitions)
                 if each.name == word
             ]
-            counts = {path: each.words[word] for path, each in now.items() if word in each.words}
-            assert {each.path: each.count for each in found.references_of(word)} == counts
+            texts_now = (disk | later | live).items()
+            assert list(found.files_with(word)) == sorted(p for p, text in texts_now if word in words_of(text.encode()))
         for module in ("a.b", "total"):
             expected_paths = [path for path in sorted(now) if module in {each.module for each in now[path].imports}]
             assert list(found.importers_of(module)) == expected_paths
@@ -202,10 +203,10 @@ def test_the_stamp_changes_with_what_others_write_and_with_what_is_open(store: S
     other.apply(other.root_id(tmp_path), rows({"a.py": "def f(): pass\n"}))
     second = stamp()
     assert second != first and stamp() == second
-    index.show("b.py", symbols("b.py", "x = 1\n"))
+    index.show("b.py", buffer("b.py", "x = 1\n"))
     third = stamp()
     assert third != second
-    index.show("b.py", symbols("b.py", "x = 2\n"))  # what is open is looked at anew anyway
+    index.show("b.py", buffer("b.py", "x = 2\n"))  # what is open is looked at anew anyway
     assert stamp() == third
     index.close()
     other.close()

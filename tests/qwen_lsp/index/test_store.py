@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from tests.qwen_lsp.index.trees import git, repository, write
 
 def row(path: str, source: bytes) -> FileRow:
     """A file as a worker would hand it in."""
-    packed = pack(extract(source, language_of(path)))
+    packed = pack(extract(source, language_of(path)), source)
     return FileRow(FileStat(path, len(source), 1, 2), content_key(source, packed.language), packed)
 
 
@@ -105,8 +106,34 @@ def test_contents_without_a_file_are_dropped_and_not_found(tmp_path: Path) -> No
     with sqlite3.connect(store.path) as db:
         assert db.execute("SELECT count(*) FROM content").fetchone() == (1,)
         assert db.execute("SELECT count(*) FROM term WHERE term MATCH 'def'").fetchone() == (1,)
+        db.execute("CREATE VIRTUAL TABLE temp.kept USING fts5vocab(main, term, row)")
+        assert db.execute("SELECT term, doc FROM kept").fetchall() == [
+            (term, 1) for term in ("=f1199", "def", "f1199", "pass")
+        ]
+        db.execute("INSERT INTO term(term) VALUES('integrity-check')")
     db.close()
     store.close()
+
+
+def test_what_another_window_came_to_use_is_not_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, other = Store(tmp_path / "s"), Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    rows = [row(f"{name}.py", f"def {name}(): pass\n".encode()) for name in "ab"]
+    store.apply(root, rows)
+    store.apply(root, [], ["a.py", "b.py"])
+    terms_of = store._terms_of
+
+    def meanwhile(contents: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        found = terms_of(contents)
+        other.apply(root, [FileRow(rows[0].stat, rows[0].key)])
+        return found
+
+    monkeypatch.setattr(store, "_terms_of", meanwhile)
+    store.evict()
+    assert (defining(store, tmp_path, "a"), defining(store, tmp_path, "b")) == (["a.py"], [])
+    assert rows[1].key is not None and not store.has(rows[1].key)
+    for each in (store, other):
+        each.close()
 
 
 def test_after_a_scan_a_look_up_asks_one_part(tmp_path: Path) -> None:
@@ -272,6 +299,7 @@ def test_a_repository_that_nobody_opens_any_more_is_forgotten(tmp_path: Path) ->
 
 DIES_WRITING = """
 import os, sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from qwen_lsp.index.store import Store
 from tests.qwen_lsp.index.test_store import row

@@ -87,20 +87,15 @@ def test_no_source_without_a_row() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == {language.name for language in LANGUAGES}
 
 
-def test_a_file_without_grammar_is_words_and_paragraphs() -> None:
+def test_a_file_without_grammar_is_paragraphs() -> None:
     text = "die Größe = 3 # 数量 x_1"
-    words = {"die": 1, "Größe": 1, "数量": 1, "x_1": 1}
     paragraphs = (Paragraph(1, 1 + len(text), text),)
-    assert extract(f"\n{text}\n".encode(), None) == FileSymbols("", (), (), words, False, paragraphs)
+    assert extract(f"\n{text}\n".encode(), None) == FileSymbols("", (), (), False, paragraphs)
 
 
 def test_credentials_are_in_no_paragraph() -> None:
     (paragraph,) = extract(b'token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"\n', None).paragraphs
     assert paragraph.first.startswith("token = ") and "abcdef" not in paragraph.first
-
-
-def test_words_are_counted_where_they_stand() -> None:
-    assert extract(b"a = a + 'a' # a\n", row("python")).words == {"a": 4}
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
@@ -206,7 +201,7 @@ def test_deep_nesting(language: Language) -> None:
 def test_heaps_of_loose_tokens_are_not_searched() -> None:
     """A query takes quadratic time over them: 100 kB of brackets were 7 s of CPU."""
     found = extract(b"a = 1\n" + b"(" * (2 * LOOSE_TOKENS), row("python"))
-    assert found.definitions == () and found.has_errors and found.words == {"a": 1}
+    assert found.definitions == () and found.has_errors
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 3])
@@ -220,7 +215,7 @@ def test_parsing_can_be_given_up(allowed: int) -> None:
         return asked > allowed
 
     found = extract(b"a\n" * 50_000, row("python"), partial(parse_unless, give_up))
-    assert (found.language, found.definitions, found.words) == ("", (), {"a": 50_000})
+    assert (found.language, found.definitions) == ("", ())
     assert found.paragraphs[0] == Paragraph(0, MOST_CHARS - 1, "a")
     assert asked == allowed + 1
 

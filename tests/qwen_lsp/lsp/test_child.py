@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qwen_lsp.index.live import Buffer
-from qwen_lsp.index.symbols import FileSymbols
+from qwen_lsp.index.symbols import BufferSymbols
 from qwen_lsp.lsp import child
 from qwen_lsp.lsp.child import start
 
@@ -14,9 +14,10 @@ from qwen_lsp.lsp.child import start
 async def test_values_go_in_and_come_out(tmp_path: Path) -> None:
     found = await start("qwen_lsp.index.live", [])
     found.send(Buffer(tmp_path, "a.py", "def f(): pass\n"))
-    symbols = await found.receive()
-    assert isinstance(symbols, FileSymbols)
-    assert [definition.name for definition in symbols.definitions] == ["f"]
+    buffer = await found.receive()
+    assert isinstance(buffer, BufferSymbols)
+    assert [definition.name for definition in buffer.symbols.definitions] == ["f"]
+    assert "def" in buffer.words
     await found.close()
     found.send("to nobody")
     with pytest.raises(EOFError):
@@ -53,5 +54,5 @@ async def test_what_it_still_says_does_not_keep_it(tmp_path: Path) -> None:
     for number in range(20):
         text = "".join(f"def function_{number}_{line}(): pass\n" for line in range(1_000))
         found.send(Buffer(tmp_path, "a.py", text))
-    assert isinstance(await found.receive(), FileSymbols)
+    assert isinstance(await found.receive(), BufferSymbols)
     await found.close()

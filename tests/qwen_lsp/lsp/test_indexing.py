@@ -14,7 +14,7 @@ from qwen_lsp.index.indexer import Hint, Look, State
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.live import Buffer
 from qwen_lsp.index.store import Store
-from qwen_lsp.index.symbols import extract
+from qwen_lsp.index.symbols import of_buffer
 from qwen_lsp.lsp import indexing
 from qwen_lsp.lsp.indexing import AWAY_S, STARTS, line
 from tests.qwen_lsp.lsp.test_sync import change, open_
@@ -64,7 +64,7 @@ async def answered(wire: Wire) -> Buffer:
     async with asyncio.timeout(TIMEOUT_S):
         buffer = await live.heard.get()
     assert isinstance(buffer, Buffer)
-    live.says.put_nowait(extract(buffer.text.encode(), language_of(buffer.path)))
+    live.says.put_nowait(of_buffer(buffer.text.encode(), language_of(buffer.path)))
     return buffer
 
 
@@ -147,7 +147,7 @@ async def test_while_one_is_extracted_changes_come_together(tmp_path: Path) -> N
     live.says.put_nowait(None)
     assert (await live.heard.get()).text == "49"
     wire.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
-    live.says.put_nowait(extract(b"def late(): pass\n", language_of("a.py")))
+    live.says.put_nowait(of_buffer(b"def late(): pass\n", language_of("a.py")))
     open_(wire, (tmp_path / "b.py").as_uri(), "def b(): pass\n")
     await answered(wire)
     await until(lambda: defining(wire, uri, "b") == ["b.py"])
