@@ -40,7 +40,7 @@ CREATE TABLE content(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, language 
 CREATE TABLE file(root INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
   inode INTEGER NOT NULL, content INTEGER, reason TEXT, rule TEXT, PRIMARY KEY(root, path)) WITHOUT ROWID;
 CREATE INDEX file_content ON file(content, root) WHERE content IS NOT NULL;
-CREATE VIRTUAL TABLE term USING fts5(names, content='', detail=none, tokenize='{tokenizer()}');
+CREATE VIRTUAL TABLE term USING fts5(names, content='', columnsize=0, detail=none, tokenize='{tokenizer()}');
 INSERT INTO term(term, rank) VALUES('hashsize', {FULL_TEXT_BUFFER_BYTES});
 PRAGMA user_version = {SCHEMA};
 COMMIT;

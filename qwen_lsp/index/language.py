@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a row is itself: caches of what belongs to it are asked for each file
 class Language:
     """One language. `name` is the id that LSP gives it.
 

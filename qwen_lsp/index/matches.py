@@ -1,11 +1,11 @@
-"""What a language's query finds in a tree, in bytes: definitions before they are placed among each other, and imports.
+"""What a language's query finds in a tree: definitions before they are placed among each other, and imports.
 
 The captures that `queries/*.scm` may use: a kind of definition for all of it, with `name`, `body` and `container` (what
 its own text says it belongs to); `wrapped` in `wrapper` (an export, a template: part of what it holds); `decorator`
 (left out of signatures); `import` with `module` and `imported`. Where two patterns see one name, the first one counts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -39,7 +39,7 @@ LOOSE_TOKENS = 10_000  # 0.1 s; the worst real file that was seen has 3,600
 _KINDS: frozenset[str] = frozenset(get_args(Kind)) - {"paragraph"}
 _ROLES = _KINDS | {"import", "wrapper", "decorator"}
 
-type Span = tuple[int, int]  # bytes
+type Span = tuple[int, int]  # bytes, until they were moved
 
 
 class Draft(NamedTuple):
@@ -51,6 +51,11 @@ class Draft(NamedTuple):
     span: Span
     body: int | None
     container: Span | None
+
+    def moved(self, at: Callable[[int], int]) -> "Draft":
+        name, span = (at(self.name[0]), at(self.name[1])), (at(self.span[0]), at(self.span[1]))
+        container = None if self.container is None else (at(self.container[0]), at(self.container[1]))
+        return Draft(self.pattern, self.kind, name, span, None if self.body is None else at(self.body), container)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,19 @@ class Found:
                 yield draft.body
         for (start, module), names in self.imports.items():
             yield from (start, *module, *chain.from_iterable(names))
+
+    def moved(self, at: Callable[[int], int]) -> "Found":
+        """The same with each offset as `at` has it."""
+
+        def both(span: Span) -> Span:
+            return at(span[0]), at(span[1])
+
+        return Found(
+            {at(start): draft.moved(at) for start, draft in self.drafts.items()},
+            {(at(start), both(module)): list(map(both, names)) for (start, module), names in self.imports.items()},
+            {both(inner): both(outer) for inner, outer in self.wrappers.items()},
+            list(map(both, self.decorators)),
+        )
 
 
 def found_in(root: Node, language: Language) -> Found:
@@ -106,7 +124,9 @@ def _roles(_: Language) -> dict[int, str]:
 
 def _is_rubble(root: Node) -> bool:
     """Whether the parser gave up and left heaps of loose tokens: a query takes quadratic time over them."""
-    heaps = [root, *(child for child in root.children if child.is_error)] if root.has_error else []
+    if not root.has_error or root.descendant_count < LOOSE_TOKENS:
+        return False
+    heaps = [root, *(child for child in root.children if child.is_error)]
     return any(heap.child_count - heap.named_child_count > LOOSE_TOKENS for heap in heaps)
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+from tree_sitter import Tree
+
 from qwen_lsp.index.grammars import Parse, encode, parse
 from qwen_lsp.index.language import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
@@ -116,10 +118,8 @@ def symbols_of(file: Shown, language: Language | None, parse: Parse = parse) -> 
     tree = parse(language.name, data) if language is not None else None
     if language is None or tree is None:
         return FileSymbols("", (), (), False, paragraphs_of(text))
-    found = found_in(tree.root_node, language)
-    at = _code_points(data, found.offsets())
-    definitions, imports = _definitions(text, found, at), _imports(text, found, at)
-    return FileSymbols(language.name, definitions, imports, tree.root_node.has_error)
+    found = _found(tree, data, language)
+    return FileSymbols(language.name, _definitions(text, found), _imports(text, found), tree.root_node.has_error)
 
 
 def references(source: bytes, language: Language, names: Collection[str] | None = None) -> tuple[Reference, ...]:
@@ -133,9 +133,8 @@ def references(source: bytes, language: Language, names: Collection[str] | None 
     if names is not None:
         wanted = {encode(name) for name in names}
         spans = [span for span in spans if data[slice(*span)] in wanted]
-    found = found_in(tree.root_node, language)
-    at = _code_points(data, chain(found.offsets(), chain.from_iterable(spans)))
-    own = {definition.name_start for definition in _definitions(text, found, at)}
+    at = _code_points(data, chain.from_iterable(spans))
+    own = {definition.name_start for definition in _definitions(text, _found(tree, data, language))}
     return tuple(Reference(text[at(start) : at(end)], at(start)) for start, end in spans if at(start) not in own)
 
 
@@ -153,19 +152,22 @@ def shown(source: bytes) -> Shown:
 
 
 class _Around(NamedTuple):
-    """A definition that holds the place, in bytes. `is_local`: it is a function, or in one."""
+    """A definition that holds the place. `is_local`: it is a function, or in one."""
 
-    first: int
-    last: int
+    start: int
+    end: int
     number: int
     kind: Kind
     is_local: bool
 
 
-type _At = Callable[[int], int]  # bytes -> code points
+def _found(tree: Tree, data: bytes, language: Language) -> Found:
+    """In code points."""
+    found = found_in(tree.root_node, language)
+    return found if data.isascii() else found.moved(_code_points(data, found.offsets()))
 
 
-def _code_points(data: bytes, offsets: Iterable[int]) -> _At:
+def _code_points(data: bytes, offsets: Iterable[int]) -> Callable[[int], int]:
     """Byte offset -> code point offset, for these offsets; the text is walked once."""
     if data.isascii():
         return int
@@ -177,43 +179,42 @@ def _code_points(data: bytes, offsets: Iterable[int]) -> _At:
     return found.__getitem__
 
 
-def _definitions(text: str, found: Found, at: _At) -> tuple[Definition, ...]:
+def _definitions(text: str, found: Found) -> tuple[Definition, ...]:
     """In text order, the wider one first; what only the inside of a function can see is left out."""
-    decorators = sorted((at(start), at(end)) for start, end in found.decorators)
+    decorators = sorted(found.decorators)
     kept: list[Definition] = []
     seen: set[tuple[object, ...]] = set()
     around: list[_Around] = []
-    for first, minus_last, _, draft in _placed(found):
-        last = -minus_last
-        while around and (last > around[-1].last or (first, last) == around[-1][:2]):
+    for start, minus_end, _, draft in _placed(found):
+        end = -minus_end
+        while around and (end > around[-1].end or (start, end) == around[-1][:2]):
             around.pop()
         if around and around[-1].is_local and _is_local(draft):
             continue
-        name_start, name = _name(text, at(draft.name[0]), at(draft.name[1]))
+        name_start, name = _name(text, *draft.name)
         place = _place(name, draft.kind, around) if name else None  # id=" " names nothing
         if place is None:
             continue
         kind, parent = place
-        body = None if draft.body is None else at(draft.body)
+        body = draft.body
         again = (name, parent) if kind == "field" else (name, body) if body is not None else (name_start,)
         if again in seen:
             continue  # self.name = ... once more; `typedef struct name {...} name`
         seen.add(again)
-        start, end = at(first), at(last)
-        own = None if draft.container is None else text[at(draft.container[0]) : at(draft.container[1])]
+        own = None if draft.container is None else text[slice(*draft.container)]
         container = own if own is not None else kept[parent].name if parent is not None else ""
         signature = _signature(text, start, end if body is None else body, decorators)
-        if text[end - 1].isspace():
-            end = start + len(text[start:end].rstrip())
         if body is not None or kind in _HOLDS_METHODS:
             is_local = kind in _HOLDS_LOCALS or (bool(around) and around[-1].is_local)
-            around.append(_Around(first, last, len(kept), kind, is_local))
+            around.append(_Around(start, end, len(kept), kind, is_local))
+        if text[end - 1].isspace():
+            end = start + len(text[start:end].rstrip())
         kept.append(Definition(name, kind, container, name_start, start, end, body, signature, parent))
     return tuple(kept)
 
 
 def _placed(found: Found) -> list[tuple[int, int, int, Draft]]:
-    """In bytes: where it begins, less where it ends, where its name begins."""
+    """Where it begins, less where it ends, where its name begins."""
     if not found.wrappers:
         return sorted((draft.span[0], -draft.span[1], start, draft) for start, draft in found.drafts.items())
     spans = ((_wrapped(found.wrappers, draft.span), draft) for draft in found.drafts.values())
@@ -248,12 +249,12 @@ def _place(name: str, kind: Kind, around: list[_Around]) -> tuple[Kind, int | No
 def _name(text: str, start: int, end: int) -> tuple[int, str]:
     """A name without the quotes or the colon of a literal, on one line; CSS selectors are long and have several."""
     name = text[start:end]
+    if name.isidentifier():
+        return start, name
     if name[0] in "\"'" or (name[0] == ":" and name[1:].isidentifier()):
         start, name = start + 1, name[1:].rstrip(name[0])
-    if not name.isidentifier():
-        start += len(name) - len(name.lstrip())
-        name = " ".join(name[:SIGNATURE_SOURCE_CHARS].split())[:SIGNATURE_CHARS]
-    return start, name
+    start += len(name) - len(name.lstrip())
+    return start, " ".join(name[:SIGNATURE_SOURCE_CHARS].split())[:SIGNATURE_CHARS]
 
 
 def _signature(text: str, start: int, end: int, decorators: list[Span]) -> str:
@@ -272,9 +273,8 @@ def _signature(text: str, start: int, end: int, decorators: list[Span]) -> str:
     return " ".join("".join(pieces).split())[:SIGNATURE_CHARS]
 
 
-def _imports(text: str, found: Found, at: _At) -> tuple[Import, ...]:
-    rows = []
-    for (start, module), names in sorted(found.imports.items()):
-        brought = tuple(text[at(first) : at(last)] for first, last in sorted(set(names)))
-        rows.append(Import(text[at(module[0]) : at(module[1])].strip("\"'`<> "), brought, at(start)))
-    return tuple(rows)
+def _imports(text: str, found: Found) -> tuple[Import, ...]:
+    return tuple(
+        Import(text[slice(*module)].strip("\"'`<> "), tuple(text[slice(*name)] for name in sorted(set(names))), start)
+        for (start, module), names in sorted(found.imports.items())
+    )
