@@ -196,7 +196,9 @@ def _results(
         for batch in batches(files):
             if cancelled():
                 return
-            yield replace(done_here(store.has, place, batch), cpu_s=0.0)  # it is in this process's own
+            with store.reading():
+                done = done_here(store.has, place, batch)
+            yield replace(done, cpu_s=0.0)  # it is in this process's own
         return
     pool = Pool(store.path, place, workers_for(n_bytes, n_workers), idle)
     try:

@@ -87,6 +87,7 @@ LANGUAGES = (
         ("go",),
         identifiers=("identifier", "field_identifier", "type_identifier", "package_identifier"),
         functions=("function_declaration", "method_declaration"),
+        depth=5,  # a struct's fields; methods stand beside their types
         line_comment="//",
         block_comment=_C_BLOCK,
     ),

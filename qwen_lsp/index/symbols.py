@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from tree_sitter import Tree
-
 from qwen_lsp.index.grammars import Parse, encode, parse
 from qwen_lsp.index.language import Language
 from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
@@ -118,7 +116,7 @@ def symbols_of(file: Shown, language: Language | None, parse: Parse = parse) -> 
     tree = parse(language.name, data) if language is not None else None
     if language is None or tree is None:
         return FileSymbols("", (), (), False, paragraphs_of(text))
-    found = _found(tree, data, language)
+    found = _in_text(found_in(tree.root_node, language), data)
     return FileSymbols(language.name, _definitions(text, found), _imports(text, found), tree.root_node.has_error)
 
 
@@ -134,7 +132,8 @@ def references(source: bytes, language: Language, names: Collection[str] | None 
         wanted = {encode(name) for name in names}
         spans = [span for span in spans if data[slice(*span)] in wanted]
     at = _code_points(data, chain.from_iterable(spans))
-    own = {definition.name_start for definition in _definitions(text, _found(tree, data, language))}
+    found = _in_text(found_in(tree.root_node, language), data)
+    own = {definition.name_start for definition in _definitions(text, found)}
     return tuple(Reference(text[at(start) : at(end)], at(start)) for start, end in spans if at(start) not in own)
 
 
@@ -161,9 +160,8 @@ class _Around(NamedTuple):
     is_local: bool
 
 
-def _found(tree: Tree, data: bytes, language: Language) -> Found:
+def _in_text(found: Found, data: bytes) -> Found:
     """In code points."""
-    found = found_in(tree.root_node, language)
     return found if data.isascii() else found.moved(_code_points(data, found.offsets()))
 
 

@@ -24,7 +24,7 @@ from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.reading import FileStat, read
 from qwen_lsp.index.rows import content_key, pack
 from qwen_lsp.index.rules import Skipped
-from qwen_lsp.index.store import FileRow, has_content
+from qwen_lsp.index.store import FileRow, has_content, reading
 from qwen_lsp.index.symbols import shown, symbols_of
 
 MAX_WORKERS = 8  # the one writer keeps up with about so many
@@ -167,7 +167,7 @@ def _end_with_parent() -> None:
 
 def _job(files: Sequence[FileStat]) -> Done:
     database, place = _of_worker[-1]
-    with closing(connected(database, read_only=True)) as db:
+    with closing(connected(database, read_only=True)) as db, reading(db):
         return done_here(partial(has_content, db), place, files)
 
 
