@@ -7,7 +7,7 @@ from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.engine.http import Priority
 from qwen_lsp.features.fill import Nothing, Task, fill, unheard
 from qwen_lsp.post.completion import kind_at
-from qwen_lsp.post.syntax import around, inside
+from qwen_lsp.post.syntax import LastRegion, around, inside
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
@@ -45,17 +45,22 @@ LINE_TOKENS = 40  # a longer line is rare, and one that does not end is common
 
 
 async def complete(
-    snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None = None, manner: Manner = TYPING
+    snapshot: Snapshot,
+    cursor: Cursor,
+    engine: Engine,
+    ledger: Ledger | None = None,
+    manner: Manner = TYPING,
+    last: LastRegion | None = None,
 ) -> Completion | Nothing:
     """What the model would type at the cursor, or why nothing is shown. Raises EngineError.
 
-    `ledger`: turned to the cursor; without one the prompt is made anew from the snapshot.
+    `ledger`: turned to the cursor; without one the prompt is made anew from the snapshot. `last`: of the key before.
     """
     settings = snapshot.settings
     if not settings.completion_enabled:
         return Nothing("completion is switched off in the settings")
     document, offset = cursor.document, cursor.offset
-    hole = around(document.language_id, document.text, offset, offset)
+    hole = around(document.language_id, document.text, offset, offset, (last or LastRegion()).parse)
     where = inside(hole)
     if (where == "comment" and not settings.completion_comments) or (
         where == "string" and not settings.completion_strings

@@ -22,6 +22,8 @@ from qwen_lsp.index.rules import data_rule
 from qwen_lsp.index.scan import opened
 from qwen_lsp.index.symbols import BufferSymbols, of_buffer
 
+NICENESS = 5  # a later key needs what this finds; the next one must not wait for a core
+
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
@@ -52,6 +54,8 @@ class Live:
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the window, which closes our stdin
+    if sys.platform != "win32":
+        os.nice(NICENESS)
     stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     live = Live()

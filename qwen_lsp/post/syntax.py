@@ -4,12 +4,13 @@ A half-typed file has errors already, so they are counted, not forbidden. Only t
 parsed, where there is one. Knows nothing of prompts and models.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from tree_sitter import Node
 
-from qwen_lsp.index.buffers import Parsed, parsed, replaced
+from qwen_lsp.index.buffers import Parsed, parsed, reparsed, replaced
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.post.region import Region, region
 
@@ -30,14 +31,29 @@ class Around:
     indent: str
 
 
-def around(language_id: str, text: str, start: int, end: int) -> Around | None:
+@dataclass(slots=True)
+class LastRegion:
+    """The region that was parsed last: the next key's is nearly the same, and what it touched is all that is parsed."""
+
+    kept: Parsed | None = None
+
+    def parse(self, language_id: str, text: str) -> Parsed | None:
+        """As `parsed`."""
+        is_same = self.kept is not None and self.kept.language_id == language_id
+        self.kept = reparsed(self.kept, text) if self.kept is not None and is_same else parsed(language_id, text)
+        return self.kept
+
+
+def around(
+    language_id: str, text: str, start: int, end: int, parse: Callable[[str, str], Parsed | None] = parsed
+) -> Around | None:
     """What stands around text[start:end]; None where nothing can be told: without a grammar, or in a huge file."""
     if len(text) > GATE_CHARS:
         return None
     whole = region(language_id, text, start, end)
     before = _dedented(text, whole.start, start, whole)
     old, after = text[start:end], _dedented(text, end, whole.end, whole)
-    base = parsed(language_id, before + old + after)
+    base = parse(language_id, before + old + after)
     if base is None:
         return None
     first = len(encode(before))

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwen_lsp.index.buffers import parsed
 from qwen_lsp.index.grammars import encode, parse
 from qwen_lsp.post.region import region
-from qwen_lsp.post.syntax import GATE_CHARS, around, inside, n_faults, sound_part
+from qwen_lsp.post.syntax import GATE_CHARS, LastRegion, around, inside, n_faults, sound_part
 
 
 def check_gate(language: str, text: str, *, model_says: str, passes: str) -> None:
@@ -136,3 +137,19 @@ def test_a_region_is_whole_lines_around_the_place(language: str, at: int, data: 
 def test_what_the_cursor_is_in(language: str, text: str, expected: str) -> None:
     before, after = text.split("$0")
     assert inside(around(language, before + after, len(before), len(before))) == expected
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 200), st.sampled_from(["", "x", "(", ")", "\n    ", "def f():\n", '"', "# ", "= 1\n"]))
+    )
+)
+def test_the_region_of_the_key_before_changes_no_verdict(edits: list[tuple[int, str]]) -> None:
+    """Parsed on from any other text, a text has faults where it has some by itself."""
+    last, text = LastRegion(), "class A:\n    def g(self):\n        return [self]\n"
+    for at, insert in edits:
+        at %= len(text) + 1
+        text = text[:at] + insert + text[at + (not insert) :]
+        kept, fresh = last.parse("python", text), parsed("python", text)
+        assert kept is not None and fresh is not None
+        assert (n_faults(kept.tree.root_node) > 0) == (n_faults(fresh.tree.root_node) > 0)
