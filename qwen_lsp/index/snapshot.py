@@ -36,7 +36,11 @@ MAX_FREQUENCIES, MAX_TERMS = 20_000, 1_000  # whose answers are kept; a term has
 
 _HITS = """
 SELECT f.path, f.content FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ?
-WHERE term MATCH ? LIMIT ?
+WHERE term MATCH ? ORDER BY f.path LIMIT ?
+"""
+_COUNT = """
+SELECT count(*) FROM (SELECT 1 FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ?
+WHERE term MATCH ? LIMIT ?)
 """
 _KNOWN = """
 SELECT f.path FROM json_each(?) AS asked CROSS JOIN file f ON f.path = asked.value AND f.root = ?
@@ -66,7 +70,7 @@ class Ranked:
 class Answers:
     """What one state of the store has answered: the next key asks much the same.
 
-    frequencies: in how many contents a term stands. paths: the files with a term.
+    frequencies: in how many files a term stands. paths: the files with a term.
     """
 
     state: object = None
@@ -230,11 +234,11 @@ class IndexSnapshot:
         return tuple(Ranked(path, scores[path], tuple(found[path])) for path in best)
 
     def _frequency(self, term: str) -> int:
-        """In how many contents the term stands, other branches' included, counted up to one too many."""
+        """In how many files of this root the term stands, counted up to one too many. Of those that are there now: a
+        store holds other branches' contents, and what a ranking makes of a tree must not depend on them."""
         found = self.answers.frequencies.get(term)
         if found is None:
-            sql = "SELECT count(*) FROM (SELECT rowid FROM term WHERE term MATCH ? LIMIT ?)"
-            rows = self._rows(sql, query(term), RARE_FILES + 1)
+            rows = self._rows(_COUNT, self._root, query(term), RARE_FILES + 1)
             found = self.answers.frequencies[term] = rows[0][0] if rows else 0
         return found or sum(term in live.words for live in self._live.values())
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ from qwen_lsp.eval.ask import Asked
 from qwen_lsp.eval.history import Checkout, Repository
 from qwen_lsp.eval.holes import Hole
 from qwen_lsp.eval.plan import variants
-from qwen_lsp.eval.results import Answer, Results
+from qwen_lsp.eval.results import Answer, Results, Variant
 from qwen_lsp.eval.sample import sample
 from qwen_lsp.eval.trees import Questions, ask_all
 from qwen_lsp.settings import Settings
@@ -82,11 +82,13 @@ class Model:
         yield Usage(len(self.prompts), 0, 1, 1, 1.0)
 
 
-async def asked(past: Repository, out: Path, model: Model) -> list[tuple[Hole, Answer, str]]:
+async def asked(
+    past: Repository, out: Path, model: Model, ways: Sequence[Variant] = WAYS
+) -> list[tuple[Hole, Answer, str]]:
     holes = {hole.id: hole for hole in sample(past, 12, 0)}
     (out / "scratch").mkdir(parents=True, exist_ok=True)
     with Results(out, {"seed": 0}) as results:
-        questions = Questions(tuple(holes.values()), WAYS, Asked(model), Settings())
+        questions = Questions(tuple(holes.values()), ways, Asked(model), Settings())
         folder = out / "scratch" / str(len(results.answers))
         folder.mkdir()
         await ask_all(questions, past, results, folder, lambda *_: None)
@@ -157,6 +159,39 @@ async def test_a_run_that_goes_on_asks_the_same(past: Repository, tmp_path: Path
     with pytest.raises(EngineLost):
         await asked(past, tmp_path / "part", first)
     await asked(past, tmp_path / "part", rest)
+    assert first.prompts + rest.prompts == whole.prompts
+
+
+FEW = variants(("joint",), (48,), (True,))
+
+
+def rewritten() -> list[dict[str, str]]:
+    """The words of `often_*` stand in fewer files than those of `never_*`, and in more versions of files: what is rare
+    in a tree is not what is rare in all that its store has read. `main.py` uses as many of both as are looked up."""
+    used = " + ".join(f"often_{n} + never_{n} + other_{n}" for n in range(6))
+    never = {f"never_{n}.py": f"def unchanged_{n}():\n    return never_{n} + other_{n}\n" for n in range(6)}
+    copies = {f"copy_{n}.py": f"def copied_{n}():\n    return never_{n} + other_{n}\n" for n in range(6)}
+    found, main = [], ""
+    for commit in range(5):
+        main += f"def main_{commit}(total):\n    total += {used}\n    return total\n\n\n"
+        often = {f"often_{n}.py": f"def edited_{n}():\n    return often_{n}\n{commit}\n" for n in range(6)}
+        found.append({"main.py": main, **never, **copies, **often})
+    return found
+
+
+async def test_a_run_that_goes_on_at_a_late_tree_asks_the_same(tmp_path: Path) -> None:
+    """An index that is new there ranks as one that has seen the trees before it."""
+    past = Repository(repository(tmp_path / "shop", rewritten()))
+    whole, first, rest = Model(), Model(), Model()
+    found = await asked(past, tmp_path / "whole", whole, FEW)
+    commits = [hole.commit for hole, _, _ in found]
+    late = commits.index(commits[-1])
+    assert len(set(commits)) == 4 and late > 5
+    assert all("edited_" in prompt and "unchanged_" not in prompt for _, _, prompt in found)
+    first.lost_at = found[late - 1][1].prompt, 99
+    with pytest.raises(EngineLost):
+        await asked(past, tmp_path / "part", first, FEW)
+    await asked(past, tmp_path / "part", rest, FEW)
     assert first.prompts + rest.prompts == whole.prompts
 
 

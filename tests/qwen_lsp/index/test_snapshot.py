@@ -1,7 +1,9 @@
 """What a snapshot answers, held against a plain search through all files."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -189,6 +191,63 @@ def test_answers_as_a_search_through_all_files_would(
             expected_paths = [path for path in sorted(now) if module in {each.module for each in now[path].imports}]
             assert list(found.importers_of(module)) == expected_paths
     index.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    earlier=st.lists(trees, max_size=3),
+    now=trees,
+    beside=trees,
+    order=st.permutations("abcdef"),
+    live=st.dictionaries(st.sampled_from(["a.py", "g.py"]), texts, max_size=2),
+)
+def test_a_tree_says_the_same_however_one_came_there(
+    tmp_path: Path,
+    earlier: list[dict[str, str]],
+    now: dict[str, str],
+    beside: dict[str, str],
+    order: list[str],
+    live: dict[str, str],
+) -> None:
+    """Law: earlier trees, other work trees in the same store and the order of reading leave no trace in a ranking."""
+    with TemporaryDirectory(dir=tmp_path) as folder:
+        new, old = Store(Path(folder, "a/b/new")), Store(Path(folder, "a/b/old"))
+        new.apply(new.root_id(tmp_path), rows(now))
+        old.apply(old.root_id(Path(folder)), rows(beside))
+        number = old.root_id(tmp_path)
+        for tree in earlier:
+            old.apply(number, rows(tree), list(old.files(number)))
+        by_turns = {path: now[path] for name in order if (path := f"{name}.py") in now}
+        old.apply(number, rows(by_turns), list(old.files(number)))
+        assert said(new, tmp_path, live) == said(old, tmp_path, live)
+
+
+def said(store: Store, root: Path, live: Mapping[str, str]) -> list[object]:
+    """All that a ranking asks."""
+    with closing(store), closing(Index(store, root)) as index:
+        for path, text in live.items():
+            index.show(path, buffer(path, text))
+        with index.snapshot() as found:
+            return [found.rare_terms(WORDS), *map(found.files_defining, WORDS), *map(found.files_with, WORDS)]
+
+
+def test_what_other_trees_hold_makes_no_word_frequent(store: Store, tmp_path: Path) -> None:
+    """Earlier versions of a file are other contents with the same words."""
+    number = store.root_id(tmp_path)
+    for version in range(RARE_FILES + 1):
+        store.apply(number, rows({"a.py": f"def rare(): return {version}\n"}))
+    with closing(Index(store, tmp_path)) as index, index.snapshot() as found:
+        assert [each.path for each in found.rare_terms(["rare"])] == ["a.py"]
+        assert found.files_defining("rare") == ("a.py",)
+
+
+def test_of_a_word_that_is_everywhere_the_first_files_are_looked_into(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen_lsp.index.snapshot.MAX_HITS", 2)
+    store.apply(store.root_id(tmp_path), rows({f"{name}.py": f"common = {name!r}\n" for name in "cadb"}))
+    with closing(Index(store, tmp_path)) as index, index.snapshot() as found:
+        assert found.files_with("common") == ("a.py", "b.py")
 
 
 def test_the_stamp_changes_with_what_others_write_and_with_what_is_open(store: Store, tmp_path: Path) -> None:
