@@ -14,6 +14,7 @@ from typing import Any
 
 from inference.backends.base import Backend, Snapshot, Step
 from inference.branches import Branch, branches
+from inference.brief import Brief
 from inference.draft_gate import Gate
 from inference.errors import EngineError, ModelBroken
 from inference.generation import Job, Usage
@@ -87,6 +88,7 @@ class Runner:
         self._clock = clock or own
         self._saved = saved
         self._spares = spares
+        self._brief = Brief()
         self.cache = PrefixCache(
             max_rows=info.n_cells,
             max_sequences=info.max_sequences,
@@ -181,24 +183,30 @@ class Runner:
     def _is_plain(self, run: Run) -> bool:
         return run.drafter is not None and not run.missed and not self._draft(run, run.drafter)
 
-    def step(self, run: Run) -> tuple[int, ...]:
+    def step(self, run: Run, *, brief: bool = False) -> tuple[int, ...]:
         """Evaluate the next chunk of the prompt, or go on with the answer. Returns the tokens drawn, if any.
 
-        They are not yet part of `run.answer`: the caller puts them there, as far as they belong to it.
+        They are not yet part of `run.answer`: the caller puts them there, as far as they belong to it. `brief`: a key
+        may come and wait for this step, which far into a context takes long.
         """
         before = self.backend.n_evaluated
         try:
-            return self._prefill(run) if run.n_done < len(run.job.prompt) else self._decode(run)
+            return (
+                self._prefill(run, self._brief.chunk(CHUNK) if brief else CHUNK)
+                if run.n_done < len(run.job.prompt)
+                else self._decode(run)
+            )
         finally:
             run.n_evaluated += self.backend.n_evaluated - before
 
-    def _prefill(self, run: Run) -> tuple[int, ...]:
+    def _prefill(self, run: Run, chunk: int) -> tuple[int, ...]:
         assert run.kept is not None
         n_prompt = len(run.job.prompt)
         stop = run.stops[0] if run.stops else n_prompt
-        end = min(run.n_done + CHUNK, stop)
-        tokens = run.job.prompt[run.n_done : end]
+        end = min(run.n_done + chunk, stop)
+        tokens, begun = run.job.prompt[run.n_done : end], self._clock()
         self.backend.evaluate(run.kept.seq, tokens)
+        self._brief.took(len(tokens), self._clock() - begun)
         self.cache.append(run.kept, pack(tokens))
         run.n_done = end
         if run.stops and end == stop:

@@ -207,7 +207,7 @@ class Scheduler:
     def _take(self, runner: Runner, task: Task) -> None:
         for older in self._turns.replaced_by(task):
             self._end(runner, older, "superseded", Superseded("a newer request took this one's place"))
-        self._turns.tasks.append(task)
+        self._turns.add(task)
         if task.job.priority is Priority.WARMUP and task.job.max_tokens == 0 and self._spares():
             self._finish(runner, task, "length")  # who types will pay for the prompt; who reads on, for nothing
 
@@ -224,7 +224,10 @@ class Scheduler:
             if not chosen.begun and not self._begin(runner, chosen):
                 return
             tasks = self._together(runner, chosen)
-            said = runner.step_together([t.run for t in tasks]) if len(tasks) > 1 else [runner.step(chosen.run)]
+            if len(tasks) > 1:
+                said = runner.step_together([task.run for task in tasks])
+            else:
+                said = [runner.step(chosen.run, brief=self._turns.may_be_waited_for(chosen, self._clock()))]
         except EngineError as error:
             said = [error] * len(tasks)
         except Exception as error:  # what an engine raises has no common type

@@ -12,6 +12,7 @@ from inference.runner import Run
 from inference.stream import Stream
 
 KEPT_FOR_TYPING = 2  # sequences that slower jobs may not take
+TYPED_S = 3.0  # after a key: who goes on typing has come back by then
 
 
 @dataclass(slots=True, eq=False)
@@ -38,9 +39,21 @@ class Turns:
     def __init__(self) -> None:
         self.tasks: list[Task] = []
         self.n_preemptions = 0
+        self._typed: float | None = None  # when a key came last
         self._last: Task | None = None
         self._served: dict[str, int] = {}  # client -> the turn that it was last served in
         self._n_turns = 0
+
+    def add(self, task: Task) -> None:
+        """It has come in."""
+        self.tasks.append(task)
+        if task.job.priority is Priority.TYPING:
+            self._typed = task.arrived
+
+    def may_be_waited_for(self, task: Task, now: float) -> bool:
+        """Whether a key may come while this task has its turn: it is less urgent, and somebody types."""
+        is_typing = self._typed is not None and now - self._typed < TYPED_S
+        return is_typing and task.job.priority is not Priority.TYPING
 
     def able(self, max_sequences: int) -> list[Task]:
         """The tasks that a step makes sense for now. Slower ones leave some sequences for typing."""

@@ -55,6 +55,7 @@ LAYERS = {
         "saved",
         "prefix_cache",
         "draft_gate",
+        "brief",
         "speculate",
         "stream",
         "runner",

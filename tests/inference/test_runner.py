@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from inference.backends.base import EngineSettings
 from inference.backends.scripted import ScriptedBackend
+from inference.brief import PIECE
 from inference.generation import Job
 from inference.kept import pack
 from inference.runner import CHUNK, WORTH_SAVING, Run, Runner
@@ -79,6 +80,16 @@ def test_chunks_end_at_marks_and_are_never_longer_than_said() -> None:
     complete(runner, [5] * 1000, n_tokens=1, marks=(100, 600))
     assert evaluated(runner) == [100, CHUNK, 244, CHUNK, 143, 1]
     assert sorted(runner.cache.kept[0].stops) == [100, 600, 999]
+
+
+def test_a_step_that_a_key_may_wait_for_is_brief() -> None:
+    runner = make_runner()
+    prompt = [5] * 1000
+    run = Run(Job("job", tuple(prompt), 1), pack(prompt))
+    assert runner.begin(run)
+    for brief in (True, True, False):  # nothing is known of the first one
+        runner.step(run, brief=brief)
+    assert evaluated(runner) == [CHUNK, PIECE, CHUNK]
 
 
 def test_where_two_prompts_part_a_snapshot_is_taken_for_the_third() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -228,9 +228,10 @@ async def test_a_pass_that_fails_ends_the_jobs_in_it_and_no_other() -> None:
 
 def test_the_share_of_a_pass_is_what_a_plain_step_costs() -> None:
     """Drafting has to beat what a token costs in a pass of several, not what it would cost alone."""
-    times = itertools.chain([0.0, 1.0] * 3, itertools.repeat(0.0)).__next__
-    runner = Runner(ScriptedBackend(last_id), clock=times)
+    times: Iterator[float] = itertools.repeat(0.0)
+    runner = Runner(ScriptedBackend(last_id), clock=lambda: next(times))
     runs = [begun(runner, [i] * 5, 50, [1]) for i in (1, 2, 3, 4)]
+    times = itertools.chain([0.0, 1.0] * 3, itertools.repeat(0.0))
     for _ in range(3):
         step(runner, runs)
     assert runner._gates[True]._plain_s == pytest.approx(0.25)

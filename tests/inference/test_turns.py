@@ -8,7 +8,7 @@ from inference.generation import Job, Priority
 from inference.kept import pack
 from inference.runner import Run
 from inference.stream import Stream
-from inference.turns import KEPT_FOR_TYPING, Task, Turns
+from inference.turns import KEPT_FOR_TYPING, TYPED_S, Task, Turns
 
 arrivals = count()
 
@@ -102,3 +102,13 @@ def test_a_newer_job_replaces_those_of_its_client_and_kind() -> None:
     assert turns.replaced_by(task("a", Priority.TYPING, latest_of="x")) == [old]
     assert turns.replaced_by(task("a")) == []
     assert turns.replaced_by(task("", latest_of="x")) == []
+
+
+def test_a_key_may_come_while_somebody_types_and_only_less_urgent_work_is_in_its_way() -> None:
+    turns, slow, key = Turns(), task(priority=Priority.WARMUP), task(priority=Priority.TYPING)
+    turns.add(slow)
+    assert not turns.may_be_waited_for(slow, slow.arrived)
+    turns.add(key)
+    assert turns.may_be_waited_for(slow, key.arrived + TYPED_S / 2)
+    assert not turns.may_be_waited_for(slow, key.arrived + TYPED_S)
+    assert not turns.may_be_waited_for(key, key.arrived)
