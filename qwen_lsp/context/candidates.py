@@ -101,7 +101,6 @@ class _Search:
             path = self._file_of(each)
             if path is not None and path != self._focus.path:
                 self._files[path] = self._files.get(path, 0.0) + (NAMED_IMPORT if each.names else WHOLE_IMPORT)
-        for each in self._focus.imports:
             for name in each.names:
                 self._look_up(name, "import", 1.0)
 
