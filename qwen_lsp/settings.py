@@ -114,7 +114,7 @@ def _switch(value: Any) -> bool:
 
 
 _ENGINES: tuple[str, ...] = get_args(EngineChoice)
-LAYOUTS: tuple[str, ...] = get_args(Layout)
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 _LEVELS: tuple[str, ...] = get_args(LogLevel)
 
 KEYS: Mapping[str, Key] = {

@@ -66,5 +66,6 @@ def checks(file: Path | None) -> tuple[Check, ...]:
         Check("windows", links.open_windows, "remove that folder: it holds nothing that is needed"),
         Check("daemons", links.daemons, "run `qwen-lsp stop`: the next window starts afresh"),
         Check("engine", links.engine, links.engine_fix()),
+        Check("layout", links.layout, "`qwen-lsp setup` tries all layouts; or take a model trained to fill holes"),
         Check("completion", partial(links.completion, file), "run `qwen-lsp status`; `qwen-lsp stop` starts afresh"),
     )

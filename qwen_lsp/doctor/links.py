@@ -25,6 +25,7 @@ from qwen_lsp import windows
 from qwen_lsp.engine.client import engine_for
 from qwen_lsp.features.complete import complete
 from qwen_lsp.features.fill import Nothing
+from qwen_lsp.features.trial import tried
 from qwen_lsp.index.database import SUFFIX, connected, index_folder, is_damage
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.repository import repository_top
@@ -209,6 +210,24 @@ async def _start() -> str:
         return f"{engine.state.model} answers"
     finally:
         await engine.close()
+
+
+def layout() -> str:
+    return asyncio.run(_try())
+
+
+async def _try() -> str:
+    settings = _user_settings()
+    if settings.engine == "openai":
+        return "the server was asked what it can do"
+    engine = engine_for(settings)
+    try:
+        found = await tried(engine, settings.completion_layout)
+    finally:
+        await engine.close()
+    if found.problem:
+        raise Failed(found.problem)
+    return f'the model fills a hole in the layout "{found.layout}"'
 
 
 def completion(file: Path | None) -> str:

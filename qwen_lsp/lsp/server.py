@@ -18,6 +18,7 @@ from qwen_lsp import __version__
 from qwen_lsp.engine.client import Engine, engine_for
 from qwen_lsp.features.actions import carry_out, offer
 from qwen_lsp.features.complete import complete
+from qwen_lsp.features.trial import tried
 from qwen_lsp.lsp import child, stdio
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.handlers import actions, commands, completion, configuration, files, inline, lifecycle, sync
@@ -53,7 +54,7 @@ HANDLERS: Mapping[str, Callable[..., Any]] = {
 
 converter = cache(default_converter)  # takes 0.3 s to build and holds no state of a connection
 
-FEATURES = Features(partial(complete, last=LastRegion()), offer, carry_out)
+FEATURES = Features(partial(complete, last=LastRegion()), offer, carry_out, tried)
 
 
 class Server(LanguageServer):

@@ -15,28 +15,28 @@ from typing import Any
 
 from qwen_lsp import settings as settings_file
 from qwen_lsp.engine.client import Engine
-from qwen_lsp.errors import EngineError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Manner, Nothing
-from qwen_lsp.features.ledger import shortage, warm
+from qwen_lsp.features.ledger import shortage
+from qwen_lsp.features.trial import Trial
 from qwen_lsp.features.wishes import Problem
 from qwen_lsp.index.judge import Judge
+from qwen_lsp.lsp.background import Background
 from qwen_lsp.lsp.capabilities import Client
 from qwen_lsp.lsp.child import Launch
-from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.flight import LatestWins
 from qwen_lsp.lsp.indexing import Indexing, Located
+from qwen_lsp.lsp.judging import judged, why_barred
+from qwen_lsp.lsp.model import Model
 from qwen_lsp.lsp.prompts import Prompts
 from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Status
 from qwen_lsp.lsp.suggestions import Suggestions
 from qwen_lsp.prompt.ledger import Ledger
-from qwen_lsp.settings import Settings
+from qwen_lsp.settings import Layout, Settings
 from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.snapshot import Snapshot
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Features:
     complete: Callable[[Snapshot, Cursor, Engine, Ledger | None, Manner], Coroutine[Any, Any, Completion | Nothing]]
     offer: Callable[[Snapshot, str, int, int, Sequence[Problem]], tuple[Action, ...]]
     carry_out: Callable[[Snapshot, Action, Engine], Awaitable[Done | Nothing]]
+    tried: Callable[[Engine, Layout], Awaitable[Trial]]
 
 
 class Session:
@@ -60,8 +61,8 @@ class Session:
         self.status = Status(editor, self.spawn)
         self.flight: LatestWins[tuple[str, str]] = LatestWins()
         self.settings = Settings()
-        self._engine_factory = engine_factory
-        self._engine: Engine | None = None
+        self._background = Background()
+        self.model = Model(engine_factory, features.tried, self.status, self.spawn, self._refitted)
         self._launch = launch
         self._indexes = False  # from `initialized` on
         self._indexing: Indexing | None = None
@@ -77,16 +78,12 @@ class Session:
         self.prompts = Prompts(self.snapshot, Retrieval(self.index), self._read, self.spawn)
         self.cancels: dict[str, Callable[[], None]] = {}  # by the token of their progress
         self._tokens = count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Event] = set()
 
     @property
     def engine(self) -> Engine:
         """The engine that the settings ask for."""
-        if self._engine is None:
-            self._engine = self._engine_factory(self.settings)
-            self._engine.on_state(self.status.engine)
-        return self._engine
+        return self.model.engine(self.settings)
 
     def snapshot(self) -> Snapshot:
         """Everything as it is now. The same value until something changes."""
@@ -95,8 +92,8 @@ class Session:
                 MappingProxyType(dict(self._documents)),
                 tuple(self._recent),
                 self._roots,
-                self.settings,
-                self._folders,
+                self.model.fitted(self.settings),
+                MappingProxyType({root: self.model.fitted(each) for root, each in self._folders.items()}),
             )
         return self._snapshot
 
@@ -111,7 +108,7 @@ class Session:
     def open(self, document: Document) -> None:
         """A document was opened, or its place is to be judged anew: a save may have made another file of it."""
         is_new = document.uri not in self._documents
-        self.put(replace(document, barred=_why(self._judge, document)))
+        self.put(replace(document, barred=why_barred(self._judge, document)))
         if is_new:
             self.prompts.opened(document.uri)
 
@@ -152,18 +149,14 @@ class Session:
         settings, self._folders, problems = settings_file.of_window(
             self._roots, self._options, self._folder_options, settings_file.user_file()
         )
-        engine_stays = settings.same_engine(self.settings)
-        self.settings = settings
+        old, self.settings = self.settings, settings
         logging.getLogger("qwen_lsp").setLevel(settings.log_level.upper())
         self._changed()
         self._begin_anew()
         short = shortage(settings)
         self.status.problems((*problems, short) if short else problems)
         self._index_roots()
-        if not engine_stays and self._engine is not None:
-            old, self._engine = self._engine, None
-            self.spawn(old.close())
-            self.start_engine()
+        self.model.configured(old, settings)
 
     @property
     def options(self) -> tuple[object, ...]:
@@ -180,13 +173,7 @@ class Session:
 
     async def _read(self, ledger: Ledger) -> bool:
         """Have the engine read the ledger before it is needed."""
-        try:
-            uri = ledger.tail.uri if ledger.tail is not None else ""
-            await warm(ledger, self.engine, self.snapshot().at(path_of(uri)).settings.completion_layout)
-        except EngineError as error:
-            self.status.failed("warm-up", "", error)
-            return False
-        return True
+        return await self.model.read(ledger, self.snapshot())
 
     def judge_at_once(self) -> None:
         """Before the first file is opened, and while nobody waits: git is asked, which takes some milliseconds."""
@@ -197,12 +184,12 @@ class Session:
         roots, documents = self._roots, tuple(self._documents.values())
         judge = await asyncio.to_thread(Judge.asked, roots)
         shown = [root / path for root in roots for path in self.prompts.paths()]
-        barred, lost = await asyncio.to_thread(_judged, judge, documents, shown)
+        barred, lost = await asyncio.to_thread(judged, judge, documents, shown)
         if self._roots is not roots:
             return  # asked once more already
         self._judge = judge
         for uri, document in list(self._documents.items()):
-            reason = barred[uri] if uri in barred else _why(judge, document)
+            reason = barred[uri] if uri in barred else why_barred(judge, document)
             if reason != document.barred:
                 self._documents[uri] = replace(document, barred=reason)
                 lost = True
@@ -228,18 +215,17 @@ class Session:
 
     def start_engine(self) -> None:
         """Begin to load the model before it is needed."""
-        self.spawn(self._start(self.engine))
+        self.model.start(self.settings)
+
+    def _refitted(self) -> None:
+        """Prompts are laid out otherwise from now on."""
+        self._changed()
+        self._begin_anew()
 
     def _refresh(self, uri: str) -> None:
         """A suggestion came that nobody waits for any more."""
         if self.client.refreshes:
             self.editor.refresh(uri)
-
-    async def _start(self, engine: Engine) -> None:
-        try:
-            await engine.start()
-        except EngineError as error:
-            self.status.failed("start", "", error)
 
     def start_index(self) -> None:
         """Begin to know the workspace's folders."""
@@ -292,10 +278,7 @@ class Session:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background until it ends or the session does."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
+        return self._background.spawn(work)
 
     async def close(self) -> None:
         """Cancel what runs and let go of the engine."""
@@ -303,34 +286,11 @@ class Session:
         self.suggestions.making.cancel_all()
         self._indexes = False
         self.prompts.rest()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.end()
         await self.prompts.close()
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.close()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a background task ended with %s", type(error).__name__)
+        await self.model.close()
 
     def _changed(self) -> None:
         self._snapshot = None
         for event in self._waiting:
             event.set()
-
-
-def _why(judge: Judge, document: Document) -> str:
-    """Why the document may not be shown to a model, as far as its place and its text tell; empty if it may."""
-    path = path_of(document.uri)
-    found = None if path is None else judge.why(path, document.text)
-    return "" if path is None or found is None else f"{path.name} is left out: {found.reason} ({found.rule})"
-
-
-def _judged(judge: Judge, documents: Iterable[Document], shown: Iterable[Path]) -> tuple[dict[str, str], bool]:
-    """Of each document why it is barred; and whether a file is that prompts show parts of."""
-    barred = {document.uri: _why(judge, document) for document in documents}
-    return barred, any(judge.why(path, "") is not None for path in shown)

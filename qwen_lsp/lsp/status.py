@@ -51,6 +51,7 @@ class Status:
         self._told_settings: set[str] = set()
         self._told: set[str] = set()  # failure kinds that the user has been shown since the engine last was ready
         self._engine = EngineState("off")
+        self._unfit = ""
         self._reason = ""
         self._index = ""
         self._last_sent: dict[str, Any] = {}
@@ -71,6 +72,15 @@ class Status:
         self._send()
         if state.kind == "failed":
             self._tell("engine_failed", state.detail)
+
+    def unfit(self, problem: str) -> None:
+        """What is wrong with the model that was loaded, for completions; empty: nothing. Told once, then shown."""
+        if problem == self._unfit:
+            return
+        self._unfit = problem
+        self._send()
+        if problem:
+            self._editor.show("warning", problem)
 
     def index(self, text: str, working: bool) -> None:
         """How far the index is. `working`: it takes long enough for a display."""
@@ -165,7 +175,7 @@ class Status:
         state = self._engine
         return {
             "state": state.kind,
-            "detail": state.detail,
+            "detail": "; ".join(filter(None, (state.detail, self._unfit if state.kind == "ready" else ""))),
             "model": state.model,
             "reason": self._reason,
             "index": self._index,

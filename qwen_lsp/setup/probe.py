@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from qwen_lsp.engine.client import Engine, Piece, Request, Usage
 from qwen_lsp.errors import EngineRefused
+from qwen_lsp.features.trial import talks
 from qwen_lsp.prompt.layouts.fim import Hole
 from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.segments import Prompt, Text
@@ -19,7 +20,6 @@ from qwen_lsp.prompt.segments import Prompt, Text
 ANSWER_TOKENS = 16
 CHANCE = 1  # so many examples more or less tell nothing
 READ_LINES, WRITE_TOKENS = 60, 32
-_TALK = re.compile(r"```|\*\*|^\s*(?:Sure|Here|Certainly|To |The |This |I |You )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ async def score(engine: Engine, layout: str, examples: Sequence[Example] = EXAMP
             answer, _ = await _answer(engine, Request(asked.prompt, ANSWER_TOKENS, "action"))
         except EngineRefused as error:
             return Score(layout, 0, 0, len(examples), error.message)
-        is_talk = _TALK.search(answer) is not None
+        is_talk = talks(answer)
         talk += is_talk
         right += re.match(example.says, answer.strip()) is not None
     return Score(layout, right, talk, len(examples))

@@ -216,6 +216,26 @@ def test_a_runtime_folder_that_others_can_read_is_closed(home: Path, monkeypatch
         links.inference("stop", "--all")
 
 
+@pytest.mark.parametrize(
+    ("says", "said"),
+    [
+        ([{"when": ["add(a, b)"], "say": " a + b"}], 'ok    layout: the model fills a hole in the layout "joint"'),
+        (
+            [{"when": ["<|fim_middle|>"], "say": "Sure, I can"}, {"when": ["add(a, b)"], "say": " a + b"}],
+            'FAIL  layout: layout "joint": the model answers with talk or Markdown, '
+            'so completion.layout is "chat" here',
+        ),
+    ],
+)
+def test_a_model_that_talks(says: list[object], said: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "says.json").write_text(json.dumps(says))
+    settings('engine = "scripted"\nmodel = "HOME/says.json"')(home, monkeypatch)
+    try:
+        assert outcome("layout", monkeypatch).line().partition("\n")[0] == said
+    finally:
+        links.inference("stop", "--all")
+
+
 def test_a_model_that_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(EMBEDDED / "model.gguf", home / "m.gguf")
     settings('engine = "llama"\nmodel = "HOME/m.gguf"\nctx = 2048')(home, monkeypatch)

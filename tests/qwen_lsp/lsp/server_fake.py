@@ -27,7 +27,8 @@ async def echo(snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledge
 
 def main() -> int:
     engine: Any = FakeEngine()
-    return serve(make_server(lambda settings: engine, Features(echo, offer, Script().carry_out)))
+    script = Script()
+    return serve(make_server(lambda settings: engine, Features(echo, offer, script.carry_out, script.try_layouts)))
 
 
 if __name__ == "__main__":

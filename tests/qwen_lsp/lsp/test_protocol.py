@@ -96,7 +96,7 @@ async def test_shutdown_answers_open_requests_and_closes_the_engine() -> None:
     assert (await wire.answer(waiting))["error"]["code"] == -32800
     assert wire.engines[0].closed
     assert wire.script.closed == [1]
-    assert not wire.server.protocol.was_shut_down or wire.server.session._tasks == set()
+    assert not wire.server.protocol.was_shut_down or wire.server.session._background.is_idle
 
 
 async def test_an_answer_that_can_not_be_written_is_an_error() -> None:

@@ -60,7 +60,7 @@ class Window:
         client = {"name": "Neovim" if name.startswith("nvim") else name.split("_")[0]}
         folders = [{"uri": self.root.as_uri(), "name": "w"}]
         await self.wire.begin(profile(name), clientInfo=client, workspaceFolders=folders)
-        self.wire.server.session._engine = self.engine
+        self.wire.server.session.model._engine = self.engine
         self.open(self.cart, CART)
 
     def open(self, uri: str, text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from qwen_lsp import windows
 from qwen_lsp.errors import EngineMissing
+from qwen_lsp.features.trial import Trial
 from qwen_lsp.lsp.status import ANSWERS_KEPT
 from tests.qwen_lsp.lsp.wire import TIMEOUT_S, Wire
 
@@ -90,10 +91,46 @@ async def test_a_start_that_raises_is_told_and_kept_as_a_reason() -> None:
         engine.start_error = EngineMissing("no engine here")
         return engine
 
-    wire.server.session._engine_factory = broken
+    wire.server.session.model._make = broken
     await wire.begin()
     await wire.until(lambda: bool(wire.said("window/showMessage")))
     assert wire.server.session.status.why()[0]["reason"] == "no engine here"
+
+
+async def test_a_model_that_fills_no_holes_as_asked_is_told_and_asked_otherwise() -> None:
+    wire = Wire()
+    wire.script.trial = Trial("chat", frozenset({"joint"}), "this model talks")
+    await wire.begin()
+    await wire.until(lambda: bool(wire.said("window/showMessage")))
+    session = wire.server.session
+    assert [said["message"] for said in wire.said("window/showMessage")] == ["qwen-lsp: this model talks"]
+    assert session.snapshot().settings.completion_layout == "chat"
+    wire.engines[0].become("ready", "", "tiny")
+    assert wire.said("qwen/status")[-1]["detail"] == "this model talks"
+    session.configure({"completion": {"layout": "suffix-first"}})  # the user knows better, so that is tried
+    await turns()
+    assert wire.script.tried == ["joint", "suffix-first"] and len(wire.engines) == 1
+    assert session.snapshot().settings.completion_layout == "suffix-first"
+
+
+async def test_a_trial_of_an_engine_that_is_let_go_of_counts_for_nothing() -> None:
+    wire = Wire()
+    wire.script.trial = Trial("chat", frozenset({"joint"}), "this model talks")
+    await wire.begin()
+    await wire.until(lambda: bool(wire.said("window/showMessage")))
+    wire.script.trial = None
+    wire.server.session.configure({"model": "another"})
+    assert wire.server.session.snapshot().settings.completion_layout == "joint"
+    await turns()
+    wire.engines[1].become("ready", "", "another")
+    assert wire.said("qwen/status")[-1]["detail"] == "" and wire.engines[0].closed
+
+
+async def test_a_server_that_the_user_named_is_not_tried() -> None:
+    wire = Wire()
+    await wire.begin(initializationOptions={"engine": "openai", "remote": {"url": "http://localhost:9"}})
+    await turns()
+    assert wire.engines[0].n_started == 1 and wire.script.tried == []
 
 
 async def test_the_window_writes_why_it_is_silent_and_takes_it_back() -> None:

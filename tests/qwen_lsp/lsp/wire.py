@@ -11,10 +11,12 @@ from qwen_lsp.engine.client import Engine, EngineState, Usage
 from qwen_lsp.errors import QwenError
 from qwen_lsp.features.actions import Action, Done
 from qwen_lsp.features.complete import Completion, Manner, Nothing
+from qwen_lsp.features.trial import Trial
 from qwen_lsp.features.wishes import Problem
 from qwen_lsp.lsp.server import make_server
 from qwen_lsp.lsp.session import Features
 from qwen_lsp.prompt.ledger import Ledger
+from qwen_lsp.settings import Layout
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.edits import EditSet, FileEdit
 from qwen_lsp.text.snapshot import Snapshot
@@ -103,9 +105,15 @@ class Script:
         self.closed: list[int] = []  # versions whose stream was closed before its end
         self.edits: EditSet | Nothing | Exception | None = None
         self.disabled: str | None = None
+        self.trial: Trial | None = None  # None: the layout that is wanted works
+        self.tried: list[Layout] = []
 
     def features(self) -> Features:
-        return Features(self.complete, self.offer, self.carry_out)
+        return Features(self.complete, self.offer, self.carry_out, self.try_layouts)
+
+    async def try_layouts(self, engine: Engine, wanted: Layout) -> Trial:
+        self.tried.append(wanted)
+        return self.trial or Trial(wanted)
 
     async def complete(
         self, snapshot: Snapshot, cursor: Cursor, engine: Engine, ledger: Ledger | None, manner: Manner
