@@ -6,7 +6,7 @@ trusts the repository. What they can not tell is None: tests that fail with the 
 
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ from qwen_lsp.verify.command import run
 from qwen_lsp.verify.sandbox import guard
 from qwen_lsp.verify.shadow import SHARED_FOLDERS, Shadow, shadowed
 from qwen_lsp.verify.trust import is_trusted
-from qwen_lsp.verify.verdict import Baseline, Changes, Check, Limits
+from qwen_lsp.verify.verdict import Baseline, Changes, Check, Limits, Verdict
 
 MOST_TEST_FILES = 4  # for one place
 LIMITS = Limits(wall_s=90.0, cpu_s=180.0)  # what takes longer is no test of one place
@@ -86,9 +86,10 @@ def copied(top: Path, checkout: Path) -> Iterator[Shadow]:
 
 
 class OwnTests:
-    """The tests of one tree. A text that was tried is not tried again."""
+    """The tests of one tree. A text that was tried is not tried again, and what a command said before any change is
+    asked once."""
 
-    def __init__(self, shadow: Shadow, check: Check) -> None:
+    def __init__(self, shadow: Shadow, check: Check | None) -> None:
         self._shadow = shadow
         self._check = check
         self._passed: dict[tuple[str, str], bool] = {}
@@ -102,7 +103,7 @@ class OwnTests:
     async def hold(self, hole: Hole, said: str) -> bool | None:
         """Whether they pass with the answer; None where that would say nothing."""
         tests = touching(hole.path, names_around(hole), self._tests)
-        if not tests:
+        if not tests or self._check is None:
             return None
         check = narrowed(self._check, hole.path, tests)
         if not await self._pass(check, hole, hole.answer) or await self._pass(check, hole, ""):
@@ -114,18 +115,29 @@ class OwnTests:
 
         Some fail before: in a copy without network and without keys, say. Those that pass still tell.
         """
-        found = dict.fromkeys(test for path in changes for test in touching(path, names, self._tests))
-        if not found:
+        check = self.touched_by(changes, names)
+        verdict = None if check is None else await self.verdict(check, changes)
+        if verdict is None or verdict.base is None:
             return None
-        check = narrowed(self._check, next(iter(changes)), list(found)[:MOST_TEST_FILES])
-        verdict = await verify_in(self._shadow, changes, (check,), self._bases.get(check.command), LIMITS)
-        if verdict.base is None:
-            return None
-        self._bases[check.command] = verdict.base
         (before,), (now,) = verdict.base.outcomes, verdict.outcomes
         if before.ended != "exit" or not (before.passed or before.findings):
             return None
         return verdict.holds and (now.passed or bool(now.findings))
+
+    def touched_by(self, paths: Iterable[str], names: Collection[str]) -> Check | None:
+        """The tests that touch any of the files; None where none do."""
+        paths = list(paths)
+        found = dict.fromkeys(test for path in paths for test in touching(path, names, self._tests))
+        if not found or self._check is None:
+            return None
+        return narrowed(self._check, paths[0], list(found)[:MOST_TEST_FILES])
+
+    async def verdict(self, check: Check, changes: Changes) -> Verdict:
+        """What any command newly says with the files changed."""
+        found = await verify_in(self._shadow, changes, (check,), self._bases.get(check.command), LIMITS)
+        if found.base is not None:
+            self._bases[check.command] = found.base
+        return found
 
     async def _pass(self, check: Check, hole: Hole, said: str) -> bool:
         """Blanks at the end of the answer make no other text."""

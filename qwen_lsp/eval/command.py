@@ -18,6 +18,7 @@ from qwen_lsp.eval import refactoring
 from qwen_lsp.eval.ask import lacking
 from qwen_lsp.eval.facts import day
 from qwen_lsp.eval.holes import KINDS, Kind
+from qwen_lsp.eval.numbers import ends, point_ends, points, share
 from qwen_lsp.eval.plan import Plan, variants
 from qwen_lsp.eval.progress import Bar
 from qwen_lsp.eval.replay import Typing
@@ -25,7 +26,7 @@ from qwen_lsp.eval.report import Found
 from qwen_lsp.eval.results import Variant
 from qwen_lsp.eval.run import FIGURES, PAGE, figures, run
 from qwen_lsp.eval.score import Interval
-from qwen_lsp.eval.summary import Row
+from qwen_lsp.eval.summary import Row, Summary
 from qwen_lsp.settings import LAYOUTS, Layout, Settings, overlay, parse, user_file
 
 
@@ -164,17 +165,20 @@ def _lines(found: Found, plan: Plan, written: str | None) -> Iterator[str]:
     for kind, rows in told.by_kind.items():
         yield f"{kind}:"
         yield from (f"  {_line(row, 32)}" for row in rows)
-    for age, rows in told.by_age.items():
+    for age, rows in told.by_age.items() if len(told.by_age) > 1 else ():
         yield f"{age}:"
         yield from (f"  {_line(row, 32)}" for row in rows)
+    yield from _besides(told)
     if found.typing is not None:
         yield _typing(found.typing)
     if found.refactors is not None:
         yield from refactoring.lines(found.refactors)
     if found.against is not None:
-        yield f"against {found.against.name}, this run minus that one (95 %):"
+        yield f"against {found.against.name}, this run minus that one, in points (95 %):"
         for each in found.against.rows:
-            exact, similar = _difference(each.against.exact), _difference(each.against.similarity)
+            exact, similar = (
+                f"{points(of.mean)} {point_ends(of)}" for of in (each.against.exact, each.against.similarity)
+            )
             yield f"  {each.variant:<32}{each.n:>6}  exact {exact}, similar {similar}, {each.same:.0%} the same"
     yield from (f"{note}." for note in found.notes)
     yield f"{told.why}."
@@ -185,16 +189,21 @@ def _lines(found: Found, plan: Plan, written: str | None) -> Iterator[str]:
 
 def _line(row: Row, width: int = 34) -> str:
     evaluated = "-" if row.evaluated is None else f"{row.evaluated:.0f}"
-    scores = f"{_interval(row.exact):>24}{_interval(row.similarity):>24}{row.shown:>8.0%}{row.parses:>8.1%}"
+    scores = f"{_spread(row.exact):>24}{_spread(row.similarity):>24}{row.shown:>8.0%}{row.parses:>8.1%}"
     return f"{row.variant:<{width}}{row.n:>6}{scores}{row.ms:>8.0f}{evaluated:>8}"
 
 
-def _interval(found: Interval) -> str:
-    return f"{found.mean:.1%} ({found.low:.1%} … {found.high:.1%})"
+def _spread(found: Interval) -> str:
+    return f"{share(found.mean)} {ends(found)}"
 
 
-def _difference(found: Interval) -> str:
-    return f"{found.mean:+.1%} ({found.low:+.1%} … {found.high:+.1%})"
+def _besides(told: Summary) -> Iterator[str]:
+    """What no column tells."""
+    if told.newer is not None:
+        yield f"{share(told.newer)} of the holes are newer than the model; it may have seen the others"
+    tested = [f"{row.variant} {share(row.tests)} of {row.n_tested}" for row in told.everything if row.n_tested]
+    if tested:
+        yield f"the repository's own tests pass with: {', '.join(tested)}"
 
 
 def _typing(found: Typing) -> str:

@@ -17,15 +17,12 @@ from qwen_lsp.eval.sample import by_tree
 from qwen_lsp.verify.verdict import Check
 
 
-async def judge(
-    holes: Sequence[Hole], results: Results, repository: Repository, folder: Path, check: Check
-) -> dict[str, int]:
-    """How many holes tests tell something about, and of how many they were asked. `folder` is for trees."""
-    checkout, told = None, {"holes": len(holes), "told": 0}
+async def judge(holes: Sequence[Hole], results: Results, repository: Repository, folder: Path, check: Check) -> None:
+    """Where tests tell nothing about a hole its answers stay as they are. `folder` is for trees."""
+    checkout = None
     for parent, group in by_tree(holes):
         waiting = [(hole, _untested(hole, results)) for hole in group]
         if not any(answers for _, answers in waiting):
-            told["told"] += len(group)
             continue
         checkout = checkout or repository.checkout(folder / "judged")
         try:
@@ -35,18 +32,16 @@ async def judge(
         with copied(repository.top, checkout.folder) as shadow:
             own = OwnTests(shadow, check)
             for hole, answers in waiting:
-                told["told"] += await _judged(hole, answers, own, results)
-    return told
+                await _judged(hole, answers, own, results)
 
 
 def _untested(hole: Hole, results: Results) -> list[Answer]:
     return [each for each in results.answers.values() if each.hole == hole.id and each.tests is None]
 
 
-async def _judged(hole: Hole, answers: Sequence[Answer], own: OwnTests, results: Results) -> bool:
+async def _judged(hole: Hole, answers: Sequence[Answer], own: OwnTests, results: Results) -> None:
     for answer in answers:
         passes = await own.hold(hole, answer.said)
         if passes is None:
-            return False
+            return
         results.add(replace(answer, tests=passes))
-    return True

@@ -79,7 +79,7 @@ def _axes(n_rows: int) -> tuple[Any, Any]:
     figure = Figure(figsize=(WIDTH_IN, 0.8 + ROW_IN * n_rows), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(axis="x", color=SOFT, alpha=0.25)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)  # a mark at zero reaches over the border
     axes.spines[["top", "right", "left"]].set_visible(False)
     return figure, axes
 

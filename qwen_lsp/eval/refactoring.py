@@ -10,6 +10,7 @@ from qwen_lsp import private
 from qwen_lsp.engine.client import Engine, engine_for
 from qwen_lsp.eval.checks import check_for
 from qwen_lsp.eval.history import Repository
+from qwen_lsp.eval.numbers import ends, share
 from qwen_lsp.eval.plan import Plan
 from qwen_lsp.eval.progress import Bar, Tell
 from qwen_lsp.eval.refactors import FILE_NAME, Row, Total, asked, totals
@@ -63,7 +64,7 @@ def lines(found: Sequence[Total]) -> Iterator[str]:
         return
     yield f"{'refactor':<12}{'tasks':>6}{'edits':>7}{'as wanted (95 %)':>26}{'tests':>8}{'tokens':>9}"
     for each in found:
-        done = f"{each.done.mean:.1%} ({each.done.low:.1%} … {each.done.high:.1%})"
+        done = f"{share(each.done.mean)} {ends(each.done)}"
         tests = "-" if each.tests is None else f"{each.tests:.0%}"
         yield f"{each.kind:<12}{each.n:>6}{each.made:>7}{done:>26}{tests:>8}{each.tokens:>9,}"
 

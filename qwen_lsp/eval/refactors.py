@@ -7,7 +7,6 @@ own tests may run, those that touch the change are run with it.
 import json
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -56,6 +55,11 @@ class Carried:
 def cut(root: Path) -> tuple[Task, ...]:
     """The tasks of a folder's Python files, as far as they count."""
     return tuple(across(dict(_sources(root))))
+
+
+def drawn(tasks: Sequence[Task], most: int, seed: int) -> list[Task]:
+    """Some of them, in a fixed order; the same ones for the same seed."""
+    return sorted(random.Random(seed).sample(tasks, min(most, len(tasks))), key=lambda task: task.instruction)
 
 
 def _sources(root: Path) -> Iterator[tuple[str, str]]:
@@ -125,8 +129,7 @@ async def asked(
     """The rows of a run; those that an earlier one left in `out` are not asked again. `folder` gets a tree of HEAD."""
     checkout = repository.checkout(folder / repository.name)
     checkout.move(repository.head)
-    tasks = cut(checkout.folder)
-    chosen = sorted(random.Random(seed).sample(tasks, min(n_tasks, len(tasks))), key=lambda task: task.instruction)
+    chosen = drawn(cut(checkout.folder), n_tasks, seed)
     model = engine.state.model
     kept = {row.task: row for row in _kept(out / FILE_NAME) if row.model == model}
     with ExitStack() as stack:
@@ -149,8 +152,7 @@ async def _row(task: Task, place: Workspace, engine: Engine, own: OwnTests | Non
     carried = await carry_out(task, place, engine, n_ctx)
     passes = None
     if own is not None and carried.texts is not None:
-        names = set(re.findall(r"(?:function|class) (\w+)", task.instruction))
-        passes = await own.hold_with(carried.texts, names)
+        passes = await own.hold_with(carried.texts, task.names)
     n_tokens = carried.usage.completion_tokens if carried.usage is not None else 0
     is_made = carried.texts is not None
     return Row(

@@ -12,12 +12,11 @@ from typing import Any
 
 import jinja2
 
-from qwen_lsp.eval import plots
+from qwen_lsp.eval import numbers, plots
 from qwen_lsp.eval.earlier import Compared
 from qwen_lsp.eval.refactors import Total
 from qwen_lsp.eval.replay import Spread, Typing
 from qwen_lsp.eval.results import Answer, Variant
-from qwen_lsp.eval.score import Interval
 from qwen_lsp.eval.summary import Summary
 from qwen_lsp.text.secrets import masked
 
@@ -88,19 +87,20 @@ def page(found: Found, answers: Sequence[Answer]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "share": _share,
-        "range": _range,
-        "signed": _signed,
-        "points": _points,
-        "ms": _ms,
-        "count": _count,
-        "number": _number,
+        "share": numbers.share,
+        "ends": numbers.ends,
+        "points": numbers.points,
+        "point_ends": numbers.point_ends,
+        "ms": numbers.ms,
+        "count": numbers.count,
+        "number": numbers.number,
     }
     return environment.from_string(_TEMPLATE.read_text("utf-8")).render(
         about=found.about,
         variants=found.variants,
         found=found.summary,
         first=first,
+        n_layouts=len({(each.layout, each.log) for each in found.variants if not each.is_baseline}),
         kinds=KINDS,
         short=SHORT,
         chosen=next((each for each in found.variants if each.name == found.summary.recommended), None),
@@ -142,32 +142,3 @@ def _typed(found: Typing | None) -> list[tuple[str, Spread | None]]:
         ("tokens of prompt, of keys that asked the model", found.prompt),
         ("first key after an edit elsewhere: tokens beyond the edit's", found.elsewhere),
     ]
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _range(value: Interval) -> str:
-    return f"({100 * value.low:.1f} … {100 * value.high:.1f})"
-
-
-def _signed(value: Interval) -> str:
-    return _points(value.mean)
-
-
-def _points(value: float) -> str:
-    """Percent points, with a sign and a true minus."""
-    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _ms(value: float) -> str:
-    return f"{value:,.0f} ms"
-
-
-def _count(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"

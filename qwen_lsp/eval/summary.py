@@ -11,6 +11,7 @@ from statistics import median
 from typing import Literal
 
 from qwen_lsp.eval.holes import KINDS
+from qwen_lsp.eval.numbers import points
 from qwen_lsp.eval.quantiles import SLOW, quantile
 from qwen_lsp.eval.results import Answer, Variant
 from qwen_lsp.eval.score import CONFIDENCE, Interval, difference, mean
@@ -44,7 +45,8 @@ class Row:
     first_line: float
     shown: float  # of the holes, how many got an answer at all
     parses: float  # of the answers shown
-    tests: float | None  # of those run
+    tests: float | None  # of those that they tell something about
+    n_tested: int
     ms: float
     slow_ms: float
     prompt: float
@@ -116,6 +118,7 @@ def _row(name: str, answers: Sequence[Answer], held: Against | None, seed: int) 
         _share(answers, lambda answer: bool(answer.said)),
         _share([answer for answer in answers if answer.said], lambda answer: answer.parses),
         sum(tested) / len(tested) if tested else None,
+        len(tested),
         median(times),
         quantile(times, SLOW),
         median([answer.prompt for answer in answers]) if answers else 0.0,
@@ -158,16 +161,23 @@ def recommendation(table: Sequence[Row], variants: Sequence[Variant]) -> tuple[s
         if it.similarity_is == "better" and it.exact_is != "worse"
     ]
     if not better:
+        worse = [f"“{row.variant}”" for row, it in held if "worse" in (it.exact_is, it.similarity_is)]
+        told = f"; {' and '.join(worse)} {'is' if len(worse) == 1 else 'are'} surely worse" if worse else ""
         return None, (
-            f"no other setting is surely better than “{ours[0].variant}” on these holes: none is worth a change, and "
-            "the first is as good a choice; more holes (--holes) tell smaller differences apart"
+            f"no other setting is surely better than “{ours[0].variant}” on these holes{told}: none is worth a change; "
+            "more holes (--holes) tell smaller differences apart"
         )
     best, _, gain, measure = max(better, key=lambda each: (each[0].exact.mean, each[0].similarity.mean, -each[0].ms))
     return best.variant, (
-        f"“{best.variant}” is surely better than “{ours[0].variant}” in {measure}: {_points(gain.mean)} points "
-        f"(95 % interval {_points(gain.low)} to {_points(gain.high)}), for {best.ms - ours[0].ms:+,.0f} ms per answer "
-        "at the median"
+        f"“{best.variant}” is surely better than “{ours[0].variant}” in {measure}: {points(gain.mean)} points "
+        f"(95 % interval {points(gain.low)} to {points(gain.high)}){_cost(best, ours[0], pairs)}"
     )
+
+
+def _cost(best: Row, first: Row, pairs: Sequence[tuple[Row, Variant]]) -> str:
+    """What the better one costs; nothing of layouts, which share what the engine has read for the first of them."""
+    layouts = {each.layout for row, each in pairs if row in (best, first)}
+    return f", for {best.ms - first.ms:+,.0f} ms per answer at the median" if len(layouts) == 1 else ""
 
 
 def _shared(answers: Iterable[Answer], variants: Sequence[Variant]) -> list[Answer]:
@@ -178,10 +188,6 @@ def _shared(answers: Iterable[Answer], variants: Sequence[Variant]) -> list[Answ
     for answer in known:
         asked.setdefault(answer.hole, set()).add(answer.variant)
     return sorted((a for a in known if asked[a.hole] == names), key=lambda a: (a.hole, a.variant))
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}"
 
 
 def _place(kind: str) -> tuple[int, str]:

@@ -25,6 +25,11 @@ class Task:
     before: Mapping[str, str] = field(repr=False)
     after: Mapping[str, str] = field(repr=False)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The functions and classes that its instruction names."""
+        return frozenset(re.findall(r"(?:function|class) (\w+)", self.instruction))
+
     def is_done(self, texts: Mapping[str, str]) -> bool:
         """Whether the files have the answer's syntax trees: comments and layout may differ, code may not."""
         try:

@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from qwen_lsp.eval.refactors import cut
+from qwen_lsp.eval.refactors import cut, drawn
 from qwen_lsp.eval.tasks import KINDS, Task
 from qwen_lsp.features.refactor.indexed import indexed
 from qwen_lsp.features.refactor.workspace import Workspace
@@ -76,9 +75,7 @@ def _opened(root: Path, most: int, stack: ExitStack) -> Repository:
     trust(root)
     index = Path(os.environ["QWEN_LSP_HOME"]) / "index" / root.name
     place = stack.enter_context(indexed(root, index))
-    tasks = cut(root)
-    chosen = random.Random(SEED).sample(tasks, min(most, len(tasks)))
-    return Repository(root.name, place, sorted(chosen, key=lambda task: task.instruction))
+    return Repository(root.name, place, drawn(cut(root), most, SEED))
 
 
 async def _measured(found: Sequence[Repository], options: argparse.Namespace, results: dict[str, Any]) -> None:

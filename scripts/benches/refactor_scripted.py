@@ -1,27 +1,24 @@
 """Tasks carried out by a model that knows the answer: what applies, holds, runs. Proves the machinery, no quality."""
 
-import re
 import shlex
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
 from qwen_lsp.context.pack import estimate
 from qwen_lsp.engine.client import EngineState, Piece, Request, Usage
-from qwen_lsp.eval.checks import MOST_TEST_FILES, is_test, narrowed, touching
+from qwen_lsp.eval.checks import LIMITS, OwnTests, is_test
 from qwen_lsp.eval.refactors import Carried, carry_out
 from qwen_lsp.eval.tasks import Task
 from qwen_lsp.features.refactor.values import Texts
 from qwen_lsp.features.refactor.workspace import Workspace
 from qwen_lsp.text.secrets import masked
-from qwen_lsp.verify.check import copy_of, verify_in
-from qwen_lsp.verify.shadow import Shadow
-from qwen_lsp.verify.verdict import Baseline, Check, Limits, Outcome
+from qwen_lsp.verify.check import copy_of
+from qwen_lsp.verify.verdict import Check
 
-LIMITS = Limits(wall_s=120.0, cpu_s=240.0)
 SOURCE_FOLDERS = ["src", "lib"]
 _COMPILES = """
 import pathlib
@@ -79,7 +76,7 @@ async def scripted(tasks: Sequence[Task], place: Workspace, tests: str) -> Scrip
     """Each task, and what is run with its change in one copy for all of them."""
     found = Scripted()
     async with copy_of(place.root, limits=LIMITS) as shadow:
-        running = Running(shadow, tests)
+        own = OwnTests(shadow, Check(tests, "tests") if tests else None)
         for task in tasks:
             found.asked[task.kind] += 1
             answers = answers_for(task)
@@ -90,7 +87,7 @@ async def scripted(tasks: Sequence[Task], place: Workspace, tests: str) -> Scrip
                 found.failed.append(f"{task.instruction} {_why(carried)}")
                 continue
             found.done[task.kind] += 1
-            broken, is_tested = await running.broken(task, carried.texts)
+            broken, is_tested = await _broken(own, task, carried.texts)
             if broken:
                 found.failed.append(f"{task.instruction} {broken}")
                 continue
@@ -103,46 +100,23 @@ def _why(carried: Carried) -> str:
     return carried.reason or "The syntax trees differ."
 
 
-@dataclass(slots=True)
-class Running:
-    """What is run for a change, in one copy. What it said before any change is asked once per command."""
+async def _broken(own: OwnTests, task: Task, texts: Texts) -> tuple[str, bool]:
+    """What holds no more, or ""; and whether tests were among what was run."""
+    touched = own.touched_by(sorted(texts), task.names)
+    is_tested = False
+    for check in (*_checks(task, sorted(texts)), *([] if touched is None else [touched])):
+        verdict = await own.verdict(check, texts)
+        if not verdict.holds:
+            return "; ".join(each.shown() for each in verdict.new)[:400] or verdict.reason, is_tested
+        is_tested |= check is touched and verdict.base is not None and verdict.base.outcomes[0].passed
+    return "", is_tested
 
-    shadow: Shadow
-    tests: str
-    before: dict[str, Outcome] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for path in self.shadow.files:
-            if is_test(path) and path.endswith(".py"):
-                self.texts[path] = (self.shadow.tree / path).read_bytes().decode("utf-8", "replace")
-
-    async def broken(self, task: Task, texts: Texts) -> tuple[str, bool]:
-        """What holds no more, or ""; and whether tests were among what was run."""
-        checks = self._checks(task, sorted(texts))
-        is_tested = False
-        for check in checks:
-            base = self.before.get(check.command)
-            known = Baseline((base,)) if base is not None else None
-            verdict = await verify_in(self.shadow, texts, (check,), known, LIMITS)
-            if verdict.base is not None:
-                self.before[check.command] = verdict.base.outcomes[0]
-            if not verdict.holds:
-                return "; ".join(each.shown() for each in verdict.new)[:400] or verdict.reason, is_tested
-            is_tested |= check.name == "tests" and self.before[check.command].passed
-        return "", is_tested
-
-    def _checks(self, task: Task, paths: Sequence[str]) -> list[Check]:
-        """A module for another system can not be imported without the change either; then that says nothing."""
-        modules = [name for path in paths if path in task.before and (name := module_of(path))]
-        found = []
-        for what, code in (("compile", _COMPILES.format(paths)), ("import", _IMPORTS.format(SOURCE_FOLDERS, modules))):
-            found.append(Check(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", what))
-        names = set(re.findall(r"(?:function|class) (\w+)", task.instruction))
-        tests = dict.fromkeys(test for path in paths for test in touching(path, names, self.texts))
-        if self.tests and tests:
-            found.append(narrowed(Check(self.tests, "tests"), "", list(tests)[:MOST_TEST_FILES]))
-        return found
+def _checks(task: Task, paths: Sequence[str]) -> Iterator[Check]:
+    """A module for another system can not be imported without the change either; then that says nothing."""
+    modules = [name for path in paths if path in task.before and (name := module_of(path))]
+    for what, code in (("compile", _COMPILES.format(paths)), ("import", _IMPORTS.format(SOURCE_FOLDERS, modules))):
+        yield Check(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", what)
 
 
 def module_of(path: str) -> str:

@@ -15,11 +15,11 @@ from tests.qwen_lsp.eval.repositories import repository
     ("bench", "names"),
     [
         (typing, ("trace", "play", "opened", "spread", "Repository")),
-        (typing_baseline, ("Stroke",)),
+        (typing_baseline, ("Stroke", "local", "request")),
         (retrieval, ("masked_lines", "definitions_of", "seen", "Tree", "mean")),
         (figures, ("quantile",)),
-        (refactor, ("cut",)),
-        (refactor_scripted, ("carry_out", "touching", "narrowed")),
+        (refactor, ("cut", "drawn")),
+        (refactor_scripted, ("carry_out", "OwnTests")),
     ],
 )
 def test_a_bench_takes_it_from_the_harness(bench: object, names: tuple[str, ...]) -> None:

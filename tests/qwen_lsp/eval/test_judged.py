@@ -25,8 +25,7 @@ async def test_what_the_tests_say_is_added_to_the_answers(tmp_path: Path, monkey
         for name, said in (("one", ANSWER), ("two", "sum(prices)"), ("three", "")):
             results.add(answer(0, name, hole=judged.id, said=said, wanted=ANSWER))
         results.add(answer(1, "one", hole=silent.id, said="x"))
-        told = await judge([judged, silent], results, past, tmp_path, Check(RUN))
-    assert told == {"holes": 2, "told": 1}
+        await judge([judged, silent], results, past, tmp_path, Check(RUN))
     with Results(tmp_path / "out", about) as again:
         found = {(each.hole, each.variant): each.tests for each in again.answers.values()}
     assert found == {("h", "one"): True, ("h", "two"): False, ("h", "three"): False, ("s", "one"): None}

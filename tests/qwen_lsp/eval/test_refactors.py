@@ -96,7 +96,7 @@ def test_the_command_shows_totals(
     given = _parser().parse_args(["eval", *options])
     assert command.main(given) == 0
     table = capsys.readouterr().out
-    assert "rename" in table and "100.0%" in table
+    assert "rename" in table and "100.0 %" in table
     kept = json.loads((tmp_path / "out" / "refactors.json").read_text())
     assert {each["kind"] for each in kept["totals"]} == {"rename", "move", "signature", "constant"}
     given = _parser().parse_args(["eval", *options, "--tests", RUN])

@@ -129,3 +129,15 @@ def test_slow_answers_are_drawn_in_seconds() -> None:
 def test_reasons_are_counted() -> None:
     silent = [answer(n, said="", exact=False, reason="gate" if n else "loading") for n in range(4)]
     assert reasons(silent, "ours") == [("gate", 3), ("loading", 1)]
+
+
+def test_where_layouts_are_compared_the_page_warns_of_their_times() -> None:
+    warning = "to be compared in runs of their own"
+    layouts = (replace(VARIANTS[0], layout="joint"), replace(VARIANTS[1], layout="chat"))
+    assert warning not in page(found(), ANSWERS) and warning in page(replace(found(), variants=layouts), ANSWERS)
+
+
+def test_how_many_answers_the_tests_judged_is_shown() -> None:
+    tested = [replace(each, tests=True) if number < 3 else each for number, each in enumerate(ANSWERS)]
+    told = replace(found(), summary=summary(tested, VARIANTS, RELEASED, 1))
+    assert "100.0 % <small>of 3</small>" in page(told, tested) and "<small>of 3</small>" not in page(found(), ANSWERS)

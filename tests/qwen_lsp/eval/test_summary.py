@@ -78,4 +78,18 @@ def test_shares_are_of_what_they_say() -> None:
         answer(3, tests=True),
     ]
     (row,) = summary(answers, (OURS,), None, 1).everything
-    assert (row.shown, row.parses, row.tests) == (2 / 3, 1 / 2, 1 / 2)
+    assert (row.shown, row.parses, row.tests, row.n_tested) == (2 / 3, 1 / 2, 1 / 2, 2)
+
+
+def test_what_is_surely_worse_is_said() -> None:
+    found = summary(run(60, 45, 20), (OURS, MORE), None, 1)
+    assert found.recommended is None and "“more context” is surely worse" in found.why
+    assert "worse" not in summary(run(60, 20, 21), (OURS, MORE), None, 1).why
+
+
+def test_layouts_share_what_is_read_so_their_times_are_not_compared() -> None:
+    answers = run(60, 20, 45)
+    assert "per answer at the median" in summary(answers, (OURS, MORE), None, 1).why
+    other = Variant("more context", layout="chat")
+    found = summary(answers, (OURS, other), None, 1)
+    assert found.recommended == "more context" and "per answer" not in found.why
