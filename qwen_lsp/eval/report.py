@@ -140,5 +140,8 @@ def _typed(found: Typing | None) -> list[tuple[str, Spread | None]]:
         ("tokens evaluated per key, answer included", found.evaluated),
         ("the same, of keys that asked the model", found.asked),
         ("tokens of prompt, of keys that asked the model", found.prompt),
-        ("first key after an edit elsewhere: tokens beyond the edit's", found.elsewhere),
+        (
+            "first key after an edit elsewhere: tokens without the edit's own (below 0: it was read ahead)",
+            found.elsewhere,
+        ),
     ]

@@ -6,9 +6,12 @@ The answers are scripted: they prove the machinery and say nothing of a model.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +150,48 @@ def test_an_engine_that_dies_is_started_again_and_no_answer_is_lost(
 def test_the_users_counts_hear_nothing_of_it(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
     assert run(*options, "--out", str(tmp_path / "out")).returncode == 0
     assert not (daemons.home / "stats.json").exists() and not (daemons.home / "cache" / "index").exists()
+
+
+TOKEN = "0123456789abcdef" * 3
+
+
+@pytest.fixture
+def server(options: list[str]) -> Iterator[str]:
+    """A server that the user would name: the same answers, on a port, behind a key. Its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with tempfile.TemporaryDirectory(prefix="q-") as folder:
+        key = Path(folder, "key")
+        key.write_text(TOKEN)
+        key.chmod(0o600)
+        given = [*options[1:5], "--tcp", str(port), "--token-file", str(key)]
+        command = [sys.executable, "-m", "inference", "serve", *given]
+        environ = os.environ | {"QWEN_LSP_HOME": folder}
+        with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            try:
+                assert any(f":{port}, with a token" in line for line in process.stderr), "it ended"
+                yield f"http://127.0.0.1:{port}/v1"
+            finally:
+                process.terminate()
+
+
+def test_a_server_of_the_users_scores_as_the_daemon_does(
+    daemons: Daemons, options: list[str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", TOKEN)
+    local, remote, settings = tmp_path / "local", tmp_path / "remote", daemons.home / "qwen-lsp.toml"
+    assert run(*options, "--keys", "0", "--out", str(local)).returncode == 0
+    settings.write_text('remote.key = "env:THE_KEY"\n')
+    try:
+        asked = [options[0], "--engine", "openai", "--url", server, *options[5:], "--keys", "0"]
+        done = run(*asked, "--out", str(remote), "--against", str(local))
+    finally:
+        settings.unlink()
+    assert done.returncode == 0 and "100% the same" in done.stdout, done.stderr
+    assert figures(remote)["about"]["engine"] == f"openai at {server}" and scores(remote) == scores(local)
+    assert figures(remote)["summary"]["everything"][0]["evaluated"] > 0
 
 
 def test_what_can_not_be_done_is_told_in_a_line(daemons: Daemons, options: list[str], tmp_path: Path) -> None:
