@@ -168,23 +168,23 @@ def grown(
     *,
     is_bare: bool = False,
     rests: bool = False,
+    stays: bool = True,
 ) -> Ledger:
     """The ledger with what it lacks at the cursor appended; with a new base where there is none, or it is worn.
 
     `is_bare`: the index has not been heard yet, so all that it found is put in. `rests`: nobody types, so what was
-    typed here is told now; the first key at another place, which would have to tell it, waits for its answer.
+    typed here is told now; the first key at another place, which would have to tell it, waits for its answer. `stays`:
+    so much was typed at this place that its surroundings are worth reading.
     """
     place, sources = _place(snapshot, cursor), _sources(snapshot)
-    if rests and ledger is not None and not ledger.is_empty:
-        told = settled(ledger, sources)
-        if told.n_hunks - ledger.n_hunks >= TOLD_TOKENS:
-            ledger = replace(told, tail=ledger.tail)
+    if rests and ledger is not None and (more := told(ledger, snapshot)) is not None:
+        ledger = replace(more, tail=ledger.tail)
     if ledger is None or ledger.is_empty or ledger.n_hunks > most_hunk_tokens(ledger):
         return compacted(snapshot, cursor, found, ledger)
     budget = room_for(snapshot.settings)
     files = lacking(ledger, found) if not is_bare else files_of(_unseen(excerpts(ledger), found))
     hidden = {}
-    if not covers(ledger, place):
+    if stays and not covers(ledger, place):
         ledger = settled(ledger, sources)
         here, ends = excerpt(place, MORE_TOKENS if place.source.uri in ledger.known else FILE_TOKENS)
         files, hidden = (*files, here), {here: ends}
@@ -193,6 +193,14 @@ def grown(
     if ledger.tail is not None and is_worn(ledger.tail):
         ledger = replace(ledger, tail=None)
     return advanced(appended(ledger, files, sources, hidden) if files else ledger, sources, place)
+
+
+def told(ledger: Ledger, snapshot: Snapshot) -> Ledger | None:
+    """The ledger with what was typed and pasted since, and no tail; None where that is too little to be told yet."""
+    if ledger.is_empty:
+        return None
+    found = settled(ledger, _sources(snapshot))
+    return found if found.n_hunks - ledger.n_hunks >= TOLD_TOKENS else None
 
 
 def lacking(ledger: Ledger, found: Iterable[Item], n_tokens: int = NOTED_TOKENS) -> tuple[ContextFile, ...]:
@@ -230,9 +238,9 @@ def _still_there(found: Iterable[Item], sources: Mapping[str, Source]) -> Iterat
             yield item
 
 
-def due_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor) -> str | None:
-    """Why the ledger should grow, or have a new base, for requests at the cursor; or None."""
-    return due(ledger, _place(snapshot, cursor))
+def due_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor, *, stays: bool) -> str | None:
+    """Why the ledger should grow, or have a new base, for requests at the cursor, which `stays` there; or None."""
+    return due(ledger, _place(snapshot, cursor), stays=stays)
 
 
 async def warm(ledger: Ledger, engine: Engine, layout: Layout = "joint") -> None:

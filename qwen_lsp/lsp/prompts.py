@@ -6,9 +6,11 @@ it said then is used. A new base counts once the engine has read it; until then 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 
 from qwen_lsp.context.pack import ContextFile, Item
-from qwen_lsp.features.ledger import bare, due_at, grown, is_possible, room_for, turned
+from qwen_lsp.features.ledger import bare, due_at, grown, is_possible, room_for, told, turned
 from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Spawn
@@ -17,6 +19,8 @@ from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
 
 IDLE_S = 0.4  # after a request: who goes on typing has come back by then
+STAYS_KEYS = 8  # typed at a place, a second or so, before what stands around it is read: many are only passed
+NEAR_CHARS = 400  # from one request to the next at the same place
 MOST_FOUND = 64  # files whose last answer is kept
 
 
@@ -36,17 +40,19 @@ class Prompts:
         self._read = read
         self._spawn = spawn
         self._ledger: Ledger | None = None
+        self._told: Ledger | None = None  # the same with what was typed here since, read for when the cursor leaves
         self._epoch = 0
         self._is_bare = False  # its base was made without the index
         self._growing = False
         self._last: tuple[str, int] | None = None  # URI and offset of the last request
+        self._n_here = 0  # requests at that place, in a row
         self._found: dict[str, tuple[Item, ...]] = {}  # by URI, the last asked for last
         self._resting: asyncio.TimerHandle | None = None
 
     def reset(self) -> None:
         """Begin anew: what may be shown, or where it goes, has changed."""
         self._epoch += 1
-        self._ledger, self._is_bare = None, False
+        self._ledger, self._told, self._is_bare = None, None, False
         self._found.clear()
 
     def opened(self, uri: str) -> None:
@@ -66,18 +72,25 @@ class Prompts:
     def turn(self, cursor: Cursor) -> Ledger | None:
         """The ledger for a request at the cursor, in the documents as they are now; None where there can be none."""
         snapshot = self._at(cursor.document.uri)
-        ledger = bare(self._ledger, snapshot, cursor)
+        ledger = self.ahead(snapshot, cursor)
         if ledger is None:
             return None
-        self._ledger, self._last = ledger, (cursor.document.uri, cursor.offset)
-        if not self._growing and due_at(ledger, snapshot, cursor):
+        if self._ledger is None or ledger.log is not self._ledger.log:
+            self._told = None
+        here = cursor.document.uri, cursor.offset
+        self._n_here = self._n_here + 1 if _is_near(self._last, here) else 1
+        self._ledger, self._last = ledger, here
+        if not self._growing and due_at(ledger, snapshot, cursor, stays=self._n_here >= STAYS_KEYS):
             self._grow()
         self._later()
         return ledger
 
     def ahead(self, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
         """The ledger for a text that is not there yet; the window's own does not hear of it."""
-        return bare(self._ledger, snapshot, cursor)
+        ledger = bare(self._ledger, snapshot, cursor)
+        if self._told is None or self._ledger is None or ledger is None or ledger.log is self._ledger.log:
+            return ledger
+        return bare(self._told, snapshot, cursor)  # it has something to tell, and most of that is read
 
     async def shown(self, cursor: Cursor) -> tuple[Ledger | None, tuple[Item, ...] | None]:
         """What a request at the cursor would show, and what the index says there; nothing is kept of it."""
@@ -149,20 +162,42 @@ class Prompts:
                 return
             if found is not None:
                 self._keep(cursor.document.uri, found)
-            is_first = self._ledger is None or self._ledger.is_empty
-            fresh = grown(self._ledger, snapshot, cursor, found or (), is_bare=self._is_bare, rests=rests)
-            if self._says_more(fresh) and await self._read(fresh) and epoch == self._epoch:
-                self._ledger = fresh
-                self._is_bare = found is None and (self._is_bare or is_first)
+            await self._read_more(snapshot, cursor, found, rests=rests)
         finally:
             self._growing = False
 
-    def _says_more(self, fresh: Ledger) -> bool:
-        """Whether anything changed but the cursor's line: else there is nothing to read ahead."""
-        old = self._ledger
-        if old is None or old.tail is None or fresh.tail is None:
-            return True
-        return (old.base, old.log) != (fresh.base, fresh.log) or _begins(old.tail) != _begins(fresh.tail)
+    async def _read_more(
+        self, snapshot: Snapshot, cursor: Cursor, found: tuple[Item, ...] | None, *, rests: bool
+    ) -> None:
+        epoch, old = self._epoch, self._whole()
+        is_first = old is None or old.is_empty
+        more = partial(
+            grown, old, snapshot, cursor, found or (), is_bare=self._is_bare, stays=self._n_here >= STAYS_KEYS
+        )
+        fresh = more()
+        if _says_more(old, fresh):
+            fresh = more(rests=True) if rests else fresh
+            if await self._read(fresh) and epoch == self._epoch:
+                self._ledger, self._told = fresh, None
+                self._is_bare = found is None and (self._is_bare or is_first)
+        elif rests and old is not None:
+            await self._tell(old, snapshot)
+
+    async def _tell(self, old: Ledger, snapshot: Snapshot) -> None:
+        """Have what was typed here read for when the cursor leaves. Prompts here stay as they are: it stands in their
+        tail, which would be read once more behind a longer log."""
+        more, before, log = told(old, snapshot), self._told, self._ledger and self._ledger.log
+        if more is None or old.tail is None:
+            return
+        was_read = await self._read(replace(more, tail=replace(old.tail, before="", after="")))
+        if was_read and self._told is before and self._ledger is not None and self._ledger.log is log:
+            self._told = more
+
+    def _whole(self) -> Ledger | None:
+        """The ledger with all that was told of what was typed at its tail."""
+        if self._told is None or self._ledger is None:
+            return self._ledger
+        return replace(self._told, tail=self._ledger.tail)
 
     def _at(self, uri: str) -> Snapshot:
         """Everything as it is now, with the settings of a document's own root."""
@@ -179,6 +214,17 @@ class Prompts:
         self._found[uri] = found
         if len(self._found) > MOST_FOUND:
             del self._found[next(iter(self._found))]
+
+
+def _is_near(last: tuple[str, int] | None, here: tuple[str, int]) -> bool:
+    return last is not None and last[0] == here[0] and abs(last[1] - here[1]) <= NEAR_CHARS
+
+
+def _says_more(old: Ledger | None, fresh: Ledger) -> bool:
+    """Whether anything changed but the cursor's line: else there is nothing to read ahead."""
+    if old is None or old.tail is None or fresh.tail is None:
+        return True
+    return (old.base, old.log) != (fresh.base, fresh.log) or _begins(old.tail) != _begins(fresh.tail)
 
 
 def _begins(tail: Tail) -> tuple[str, int, bool]:

@@ -141,13 +141,13 @@ def appended(
     )
 
 
-def due(ledger: Ledger, place: Place) -> str | None:
-    """Why the ledger should show more, or have a new base; None where it need not."""
+def due(ledger: Ledger, place: Place, *, stays: bool = True) -> str | None:
+    """Why the ledger should show more, or have a new base; None where it need not. `stays`: as in `grown`."""
     if ledger.is_empty:
         return "nothing is shown yet"
     if ledger.n_hunks > most_hunk_tokens(ledger):
         return "the log is long"
-    if not covers(ledger, place):
+    if stays and not covers(ledger, place):
         return "the cursor is where nothing of its file is shown"
     return None
 

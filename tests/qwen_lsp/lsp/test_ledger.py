@@ -1,7 +1,7 @@
 """The window's ledger over a session: requests append, a worn one is replaced only once its successor is warm."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ TEXT = "".join(f"def f{n}(value):\n    return value + {n}\n\n\n" for n in range(
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody rests unless a test says so, however slow the machine is."""
     monkeypatch.setattr(prompts, "IDLE_S", 600.0)
+    monkeypatch.setattr(prompts, "STAYS_KEYS", 1)
 
 
 class Engine:
@@ -56,9 +57,9 @@ class Window:
             self.wire.notify("textDocument/didOpen", self.editor.open(uri, TEXT + "x = \n"))
         self.wire.engines[0].generate = self.engine.generate  # type: ignore[method-assign]
 
-    async def ledger(self, uri: str = URI, line: int = 160) -> Ledger | None:
+    async def ledger(self, uri: str = URI, line: int = 160, character: int = 0) -> Ledger | None:
         """The ledger that a request is given."""
-        await self.wire.ask(INLINE, inline_at(uri, line, 0))
+        await self.wire.ask(INLINE, inline_at(uri, line, character))
         return self.wire.script.ledgers[-1]
 
     def type(self, offset: int, text: str, uri: str = URI) -> None:
@@ -120,6 +121,56 @@ async def test_what_was_typed_is_told_when_typing_rests_and_not_by_the_next_key(
     }
     elsewhere = await window.ledger(line=10)
     assert elsewhere is not None and elsewhere.log == told.log, "the first key at another place tells nothing"
+
+
+async def test_what_was_typed_here_is_read_without_the_tail_and_told_when_the_cursor_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    window.engine.gate.set()
+    of = window.wire.server.session.prompts
+
+    async def rest(until_: Callable[[], bool]) -> None:
+        monkeypatch.setattr(prompts, "IDLE_S", 0.0)
+        of.changed()
+        await until(lambda: until_() and not of._growing)
+        monkeypatch.setattr(prompts, "IDLE_S", 600.0)
+        of.rest()
+
+    await window.ledger(character=4)
+    await rest(lambda: of._ledger is not None and of._ledger.tail is not None and not of._ledger.tail.is_brief)
+    window.engine.asked.clear()
+    hunks: list[str] = []
+    for line, text in ((160, "compute(everything, that, was)"), (161, "y = nothing(at, all, if, anything, was)")):
+        hunks.append(f"@@ a.py:{line + 1} @@\n" + ("-x = \n+x = " if line == 160 else "+") + f"{text}\n")
+        window.type(len(window.editor.text(URI)) - 1, ("\n" if line > 160 else "") + text)
+        here = await window.ledger(line=line, character=len(text) + 4 * (line == 160))
+        assert here is not None and here.log == () and here.tail is not None and not here.tail.is_brief
+        await rest(lambda: of._told is not None and of._told.log == tuple(hunks))
+        (asked,) = window.engine.asked
+        window.engine.asked.clear()
+        texts = [each.text for each in asked.prompt.segments if isinstance(each, Text)]
+        assert texts[-len(hunks) - 1 :] == [*hunks, "a.py\n"], "hunks, and no line around the cursor"
+    elsewhere = await window.ledger(line=10)
+    assert elsewhere is not None and elsewhere.log == tuple(hunks) and of._told is None
+
+
+async def test_a_place_that_is_only_passed_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "STAYS_KEYS", 3)
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    window.engine.gate.set()
+    window.wire.notify("textDocument/didOpen", window.editor.open(OTHER, TEXT))
+    for uri, n in ((OTHER, 2), (URI, 1), (OTHER, 2)):
+        for _ in range(n):
+            await window.ledger(uri)
+    of = window.wire.server.session.prompts
+    assert not of._growing and window.engine.asked == []
+    await window.ledger(OTHER)
+    await until(lambda: "b.py" in of.paths())
 
 
 async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
