@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-KEY, WARM_UP = "key", "warm-up"
+KEY, WARM_UP, TRIAL = "key", "warm-up", "trial"
 
 
 @dataclass(slots=True)
@@ -32,6 +32,10 @@ def spent(record: Path) -> Mapping[tuple[str, str], Spent]:
     last: Mapping[str, Any] | None = None
     for row in map(json.loads, record.read_text("utf-8").splitlines()):
         who = "prefetch" if row["of"] == "ahead" else WARM_UP if row["priority"] == WARM_UP else KEY
+        if who == WARM_UP and row["most"]:
+            found[TRIAL, "of the layout"].n_requests += 1
+            found[TRIAL, "of the layout"].tokens.append(row["evaluated"] or 0)
+            continue
         if row["evaluated"] is None or row["cached"] is None:
             found[who, "gave no count"].n_requests += 1
             continue
