@@ -3,8 +3,6 @@
 
 import * as vscode from "vscode";
 import {
-  type CodeAction,
-  CodeActionResolveRequest,
   DidChangeConfigurationNotification,
   ExecuteCommandRequest,
   LanguageClient,
@@ -46,6 +44,7 @@ export class Connection implements vscode.Disposable {
   private client: LanguageClient | undefined;
   private server: Server | undefined;
   private told: Record<string, unknown> = {}; // settings at the start of the client
+  private late = ""; // where an answer came too late last: once is enough for one place
   private queue: Promise<void> = Promise.resolve(); // one start or stop after the other
   private readonly shownEmitter = new vscode.EventEmitter<Shown>();
   private readonly refreshEmitter = new vscode.EventEmitter<string>();
@@ -167,12 +166,18 @@ export class Connection implements vscode.Disposable {
           next(token, message);
         }
       },
-      // A chosen action's edit is applied by VS Code itself.
-      sendRequest: async (type, param, token, next) => {
-        const answer = await next(type, param, token);
-        const { edit } = (answer ?? {}) as CodeAction;
-        const isAction = (typeof type === "string" ? type : type.method) === CodeActionResolveRequest.method;
-        return isAction && edit !== undefined ? { ...answer, edit: this.looked(edit) } : answer;
+      // What comes when VS Code has stopped waiting it drops, and the server takes it for shown: it is asked for again.
+      provideInlineCompletionItems: async (document, position, context, token, next) => {
+        const { version } = document;
+        const found = await next(document, position, context, token);
+        const place = `${document.uri.toString()} ${version} ${position.line}:${position.character}`;
+        const items = Array.isArray(found) ? found : (found?.items ?? []);
+        const stays = document.version === version && cursorIn(document)?.isEqual(position) === true;
+        if (token.isCancellationRequested && items.length > 0 && stays && this.late !== place) {
+          this.late = place;
+          this.refreshEmitter.fire(document.uri.toString());
+        }
+        return found;
       },
       workspace: {
         handleApplyEdit: async (params, next) => {
@@ -229,4 +234,10 @@ export class Connection implements vscode.Disposable {
 function versionOf(uri: string): number | undefined {
   const wanted = vscode.Uri.parse(uri).toString(); // the server may write the same URI in another way
   return vscode.workspace.textDocuments.find((document) => document.uri.toString() === wanted)?.version;
+}
+
+/** Where the user stands, if that is the document in front. */
+function cursorIn(document: vscode.TextDocument): vscode.Position | undefined {
+  const editor = vscode.window.activeTextEditor;
+  return editor?.document === document ? editor.selection.active : undefined;
 }

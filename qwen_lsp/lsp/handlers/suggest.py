@@ -84,8 +84,11 @@ async def suggest(
 
 
 def asked_at(session: Session, feature: str, snapshot: Snapshot, cursor: Cursor, automatic: bool) -> Asked:
-    """A request of this moment. Menus wait for all their servers, and VS Code for nobody."""
-    hurries = session.client.refreshes or feature == "completion"
+    """A request of this moment. Menus wait for all their servers, and VS Code for nobody but who pressed a key.
+
+    There an empty answer to a key would be final: VS Code does not ask again for the same place.
+    """
+    hurries = (session.client.refreshes and automatic) or feature == "completion"
     return Asked(feature, snapshot, cursor, session.suggestions.clock(), automatic, hurries)
 
 

@@ -16,7 +16,7 @@ from tests.e2e.editors.places import need
 COLUMNS, ROWS = 100, 30
 # When to give up, not how long anything takes. With six more programs on two cores a server took 20 s to start.
 WAIT_S, START_S = 60.0, 120.0
-LOOK_S = 0.02
+LOOK_S = 0.1  # a look starts a program: more of them would take the time that what is waited for needs
 CALL_S = 60.0
 # What a program said before it died stays to be read.
 CONFIGURATION = """set -g remain-on-exit on

@@ -1,5 +1,7 @@
 """The packaged extension in VS Code: inside its extension host, and as a user sees it in the window."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from tests.e2e.daemons import Daemons
 from tests.e2e.editors import project, vscode
+from tests.e2e.editors.picture import UPDATE
 from tests.e2e.editors.places import need
 from tests.e2e.editors.traffic import check
 from tests.e2e.editors.vscode import Code, Outcome
@@ -20,10 +23,12 @@ IN_HOST = (
     "a suggestion is accepted",
     "a suggestion is accepted word by word and line by line",
     "what is typed goes on with the suggestion",
+    "an answer that comes late to a key is shown all the same",
     "a code action is listed, and applied",
     "an edit made for an older version is refused",
     "a daemon that is killed comes back",
     "a server that is killed comes back",
+    "an answer that comes late to what was typed is shown all the same",
     "a file with emoji and CRLF keeps both",
     "settings reach the server when they change, and only those that were set",
     "without a server there is an offer, not silence",
@@ -114,7 +119,10 @@ def test_no_step_in_the_window_is_forgotten(in_window: dict[str, Outcome]) -> No
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_made(in_window: dict[str, Outcome], code: Code, name: str) -> None:
-    assert 10_000 < (code.scratch / name).stat().st_size < PICTURE_BYTES
+    made = code.scratch / name
+    assert 10_000 < made.stat().st_size < PICTURE_BYTES
+    if UPDATE in os.environ:
+        shutil.copy(made, vscode.CHECKOUT / "editors/vscode/images" / name)
 
 
 @pytest.mark.usefixtures("in_host", "in_window")

@@ -144,15 +144,28 @@ async def test_no_answer_comes_after_the_editor_has_stopped_waiting(monkeypatch:
     monkeypatch.setattr(suggest, "DEADLINE_S", 0.0)
     wire, _ = await opened("a", refreshes=True)
     wire.script.gate.clear()
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False)) == NONE
     assert await why(wire) == ["the model still thinks after 0 ms; what it finds is kept"]
     wire.engines[0].become("starting", "63 %")
-    assert await wire.ask(INLINE, inline_at(URI, 0, 1)) == NONE
+    assert await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False)) == NONE
     assert (await why(wire))[0] == "the model is loading: 63 %"
     wire.script.gate.set()
     await wire.until(lambda: bool(wire.said(REFRESH)))
-    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"][0]["insertText"] == "suggestion"
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1, invoked=False)))["items"][0]["insertText"] == "suggestion"
     assert len(wire.script.begun) == 1
+
+
+async def test_who_pressed_a_key_is_answered_late() -> None:
+    """VS Code waits then, and would not ask again for a place to which nothing was said."""
+    wire, _ = await opened("a", refreshes=True)
+    wire.script.gate.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suggest, "DEADLINE_S", 0.0)
+        request = wire.send(INLINE, inline_at(URI, 0, 1))
+        await wire.until_begun(1)
+    wire.script.gate.set()
+    assert (await wire.answer(request))["result"]["items"][0]["insertText"] == "suggestion"
+    assert wire.said(REFRESH) == []
 
 
 async def test_clients_that_do_not_refresh_are_answered_late_and_not_told() -> None:

@@ -75,16 +75,6 @@ function M.dismiss()
   return module ~= nil and module.get({ on_accept = function() end })
 end
 
-function M.next()
-  local module = inline()
-  if module then module.select({ count = vim.v.count1 }) end
-end
-
-function M.previous()
-  local module = inline()
-  if module then module.select({ count = -vim.v.count1 }) end
-end
-
 --- Have Neovim ask for a suggestion, as after a key. There is no call for it: an event of Neovim's does it.
 local function ask(bufnr)
   if bufnr == vim.api.nvim_get_current_buf() and vim.startswith(vim.api.nvim_get_mode().mode, 'i') then
@@ -92,6 +82,50 @@ local function ask(bufnr)
     pcall(vim.api.nvim_exec_autocmds, 'CursorMovedI', { group = group, buffer = bufnr, modeline = false })
   end
 end
+
+local METHOD = 'textDocument/inlineCompletion'
+local asked_for = {} --- @type table<integer, string> where more was asked for last, by buffer
+
+local function place(bufnr)
+  local row, col = unpack(vim.api.nvim_win_get_cursor(0))
+  return ('%d %d %d'):format(vim.api.nvim_buf_get_changedtick(bufnr), row, col)
+end
+
+local function is_shown(bufnr)
+  local namespace = vim.api.nvim_get_namespaces()['nvim.lsp.inline_completion']
+  return namespace ~= nil and #vim.api.nvim_buf_get_extmarks(bufnr, namespace, 0, -1, {}) > 0
+end
+
+--- Neovim never says that somebody pressed a key, and then there is one suggestion only. Its next question says so; the
+--- step is made when the answer is there.
+local function ask_for_more(client, bufnr, step)
+  local request = client.request
+  client.request = function(self, method, params, handler, ...)
+    if method ~= METHOD then return request(self, method, params, handler, ...) end
+    client.request = request
+    params.context.triggerKind = vim.lsp.protocol.InlineCompletionTriggerKind.Invoked
+    local function answered(...)
+      handler(...)
+      vim.lsp.inline_completion.select({ bufnr = bufnr, count = step })
+    end
+    return request(self, method, params, answered, ...)
+  end
+  ask(bufnr)
+end
+
+--- Another suggestion for this place, `step` further. The first time they must be made.
+local function other(step)
+  local module = inline()
+  if not module then return end
+  local bufnr = vim.api.nvim_get_current_buf()
+  local client = vim.lsp.get_clients({ name = 'qwen_lsp', bufnr = bufnr })[1]
+  if not client or asked_for[bufnr] == place(bufnr) then return module.select({ count = step }) end
+  asked_for[bufnr] = place(bufnr)
+  ask_for_more(client, bufnr, is_shown(bufnr) and step or 0)
+end
+
+function M.next() other(vim.v.count1) end
+function M.previous() other(-vim.v.count1) end
 
 --- Ghost text is on for our buffers unless `vim.g.qwen_lsp_ghost_text` is false. Who typed while the server started
 --- waits for it already.

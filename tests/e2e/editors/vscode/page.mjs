@@ -47,11 +47,19 @@ export class Window {
     await this.status(`Ln ${line},`);
   }
 
+  /** An entry of the list of actions at the cursor. A list that a slow machine loses is asked for again. */
+  async listed(title) {
+    const entry = this.page.locator(".action-widget .monaco-list-row", { hasText: title }).first();
+    await this.until(`${title} is listed`, async () => {
+      await this.page.keyboard.press("Control+.");
+      return entry.waitFor({ timeout: 6_000 }).then(() => true, () => false);
+    });
+    return entry;
+  }
+
   /** One of the actions that the editor lists at the cursor. */
   async action(title) {
-    const entry = this.page.locator(".action-widget .monaco-list-row", { hasText: title }).first();
-    await this.page.keyboard.press("Control+.");
-    await entry.click(WAIT);
+    await (await this.listed(title)).click(WAIT);
   }
 
   /** Close the editor in front: a preview takes keys for itself. */
@@ -149,7 +157,7 @@ export class Window {
       const found = await check();
       if (found) return found;
       if (Date.now() > end) throw new Error(`not within ${WAIT.timeout} ms: ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 }

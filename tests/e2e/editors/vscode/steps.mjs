@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { play, WAIT, words } from "./page.mjs";
+import { difference, union } from "./pixels.mjs";
 
 const ADD = 12, GROSS = 6, HEADER = 6; // the lines of functions, from 1; the last two in orders.py and report.py
 const TAXES = "shop/taxes.py";
@@ -26,6 +27,24 @@ async function ask(window, instruction) {
 const proposed = (window) =>
   window.sent("workspace/applyEdit").map(({ params }) => Object.values(params.edit.changeAnnotations)[0].description);
 
+/** A picture with the ghost text and one without it differ where the page says that it stands, and nowhere else. */
+async function showsGhost(window) {
+  const { page } = window;
+  const { x, y, height } = await page.locator(".part.editor .monaco-editor .view-lines").first().boundingBox();
+  const clip = { x, y, width: 800, height: Math.min(height, 500) };
+  const place = await union(page, "[class*=ghost-text]");
+  const shown = await page.screenshot({ clip });
+  await page.keyboard.press("Escape");
+  await window.until("the ghost text is gone", async () => (await window.suggested()) === "");
+  const { n, ...seen } = await difference(page, shown, await page.screenshot({ clip }));
+  assert.ok(n > 500, `${n} pixels differ`);
+  const near = { left: 80, right: 12, top: 12, bottom: 12 }; // pixels; it begins with spaces
+  for (const [side, at] of [["left", clip.x], ["right", clip.x], ["top", clip.y], ["bottom", clip.y]]) {
+    const off = Math.abs(seen[side] + at - place[side]);
+    assert.ok(off < near[side], `${side}: the pictures differ to ${seen[side] + at}, ghost text reaches to ${place[side]}`);
+  }
+}
+
 const steps = {
   async "a folder that is not trusted has a server that runs none of its checks"(window) {
     await window.find(".statusbar-item", "Restricted Mode");
@@ -43,10 +62,8 @@ const steps = {
     await page.keyboard.press("Control+End");
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("End");
-    const entry = window.page.locator(".action-widget .monaco-list-row", { hasText: "Qwen: fill in is_empty" }).first();
-    await page.keyboard.press("Control+.");
-    await entry.waitFor(WAIT);
-    await window.picture("code-actions", { x: 352, y: 30, width: 928, height: 510 });
+    await window.listed("Qwen: fill in is_empty");
+    await window.picture("code-actions", { x: 352, y: 30, width: 928, height: 600 });
     await page.keyboard.press("Enter");
     await window.find(".view-line", words(answers.isEmpty));
     await page.keyboard.press("Control+z");
@@ -176,12 +193,15 @@ const steps = {
 
   async "ghost text is shown, typed through and taken"(window) {
     const { page, answers } = window;
-    await window.open("basket.py");
+    await window.open("stock.py");
     await page.keyboard.press("Control+End");
     await page.keyboard.type(`\n    ${answers.totalTyped}\n`);
-    const [first] = answers.total.split("\n");
-    await window.ghost(first);
-    await window.picture("ghost-text");
+    const [first, second] = answers.total.split("\n");
+    await window.ghost(second);
+    await window.picture("ghost-text", { x: 352, y: 30, width: 928, height: 476 });
+    await showsGhost(window);
+    await window.command("Trigger Inline Suggestion");
+    await window.ghost(second);
     await page.keyboard.type(first.slice(0, 14), { delay: 40 });
     await window.ghost(first.slice(14).trim());
     await page.keyboard.press("Tab");

@@ -5,7 +5,7 @@ const fs = require("node:fs");
 const vscode = require("vscode");
 
 const WAIT_MS = 60_000; // a daemon that starts on a busy machine
-const POLL_MS = 25;
+const POLL_MS = 100; // a look may read all that was said: more of them would slow down what is waited for
 
 /** What `check` returns, once it is true; `what` names it where it never is. */
 async function until(what, check, timeoutMs = WAIT_MS) {

@@ -6,7 +6,7 @@ const vscode = require("vscode");
 const { runAll, until } = require("./harness");
 const finding = require("./finding");
 const refactors = require("./refactors");
-const { daemon, now, said, sent, traffic } = require("./wire");
+const { daemon, held, now, said, sent, traffic } = require("./wire");
 const { actions, extension, open, ready, take, type } = require("./window");
 
 const say = JSON.parse(process.env.QWEN_TEST_ANSWERS);
@@ -17,6 +17,23 @@ const set = (name, value) => settings().update(name, value, vscode.Configuration
 
 /** The actions that the server answered with, as they were sent: VS Code keeps their data for itself. */
 const offered = (since) => traffic().slice(since).flatMap(({ message }) => Array.isArray(message?.result) ? message.result : []);
+
+/** What `ask` asks for is made, and passed on later than the 750 ms that VS Code waits for what comes by itself. */
+async function late(editor, ask, taken) {
+  const since = now();
+  const pids = traffic().filter(({ start }) => start).map(({ session }) => session);
+  await held(async () => {
+    void ask(); // where a key asked, VS Code waits for the answer
+    await said("textDocument/inlineCompletion", since);
+    process.kill(pids.at(-1), "SIGSTOP"); // what passes the messages on
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  process.kill(pids.at(-1), "SIGCONT");
+  await until("it can be taken", async () => {
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.commit");
+    return editor.document.getText().trimEnd().endsWith(taken);
+  });
+}
 
 const checks = {
   async "the extension activates in under 300 ms"() {
@@ -66,6 +83,12 @@ const checks = {
     await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
     await type(say.total.slice(0, 12));
     assert.equal((await take(editor)).trimEnd().slice(-TAKEN.length), TAKEN);
+  },
+
+  async "an answer that comes late to a key is shown all the same"() {
+    await ready();
+    const editor = await open("shop/stock.py", TOTAL);
+    await late(editor, () => vscode.commands.executeCommand("editor.action.inlineSuggest.trigger"), TAKEN);
   },
 
   async "a code action is listed, and applied"() {
@@ -125,6 +148,12 @@ const checks = {
   },
 
   // After those that edit stock.py: the prompt tells what was typed here, and the scripted answers go by the prompt.
+  async "an answer that comes late to what was typed is shown all the same"() {
+    await ready();
+    const editor = await open("shop/basket.py", say.priceTyped.slice(0, -1), "");
+    await late(editor, () => type(":\n"), say.price);
+  },
+
   async "a file with emoji and CRLF keeps both"() {
     await ready();
     const editor = await open("shop/basket.py", say.priceTyped);
