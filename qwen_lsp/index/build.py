@@ -155,6 +155,8 @@ def _built(
                 progress(Progress(n_read, len(found.changed)))
             writer.flush()
             store.tidy()
+            if n_extracted > WRITTEN_AT_ONCE:
+                store.merge()  # it came in parts, and a first request asks each of them for hundreds of words
         except StoreFull:
             is_full = True
     is_complete = n_read == len(found.changed) and not cancelled() and not is_full

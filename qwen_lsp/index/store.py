@@ -26,7 +26,7 @@ MAX_BYTES = 4 << 30  # some eight times what 130,000 files take
 SOUGHT_AT_ONCE = 20_000  # contents whose terms are found on one way through them: some 50 MB
 EVICTED_AT_ONCE = 500  # contents per transaction, so that other windows' saves need not wait
 MERGED_PAGES = 1_000  # 4 MB per transaction, for the same reason
-MOST_PARTS = 8  # of the full-text table after a scan: a look-up asks each of them
+MOST_PARTS = 8  # of the full-text table, which grow by saves: a look-up asks each of them
 SPARE_CONTENTS = 2_000  # contents that no file has any more: other branches come back
 
 _UNUSED = "SELECT id FROM content WHERE id NOT IN (SELECT content FROM file WHERE content IS NOT NULL) LIMIT ?"
@@ -141,7 +141,7 @@ class Store:
             self.evict()
         (n_parts,) = self._db.execute("SELECT count(DISTINCT segid) FROM term_idx").fetchone()
         if n_parts > MOST_PARTS:
-            self._merge()
+            self.merge()
 
     def evict(self) -> None:
         """Drop the contents that no file has, and give back their room."""
@@ -154,7 +154,7 @@ class Store:
                             names = SEPARATOR.join(terms.get(number, ()))
                             sql = "INSERT INTO term(term, rowid, names) VALUES('delete', ?, ?)"
                             self._db.execute(sql, (number, names))
-        self._merge()  # only that frees what the dropped terms took
+        self.merge()  # only that frees what the dropped terms took
 
     def _terms_of(self, contents: Sequence[int]) -> Mapping[int, Sequence[str]]:
         """What the full-text table has to be told to forget, found on one way through all of it: 0.3 microseconds for
@@ -167,7 +167,7 @@ class Store:
             found.setdefault(content, []).append(last)
         return found
 
-    def _merge(self) -> None:
+    def merge(self) -> None:
         """Make one of all parts of the full-text table. A negative number begins it, and others wait for each step."""
         pages = -MERGED_PAGES
         while True:

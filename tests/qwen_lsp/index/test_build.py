@@ -17,6 +17,7 @@ from qwen_lsp.index.locks import Taken, locked
 from qwen_lsp.index.scan import Folder, opened
 from qwen_lsp.index.snapshot import Index
 from qwen_lsp.index.store import Store
+from tests.qwen_lsp.index.test_store import parts
 from tests.qwen_lsp.index.trees import git, repository, write
 
 REPOSITORY = Path(__file__).parents[3]
@@ -101,6 +102,19 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path) -> None:
     assert (third.n_read, third.n_extracted, third.n_removed) == (3, 2, 1)
     found = [defining(store, root, name) for name in ("a", "b", "b2", "c", "d")]
     assert found == [["a.py"], [], ["b.py"], [], ["d.py"]]
+    store.close()
+
+
+def test_after_many_files_a_look_up_asks_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "WRITTEN_AT_ONCE", 4)
+    monkeypatch.setattr(workers, "BATCH_FILES", 4)
+    root = write(tmp_path / "w", {f"f{number}.py": f"def f{number}(): pass\n" for number in range(12)})
+    store = Store(tmp_path / "s")
+    assert scan(store, root).n_extracted == 12
+    assert parts(store) == 1
+    write(root, {"f0.py": "def changed(): pass\n"})
+    scan(store, root)
+    assert parts(store) == 2  # not worth writing all of it again
     store.close()
 
 
