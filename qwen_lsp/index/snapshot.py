@@ -38,6 +38,9 @@ _HITS = """
 SELECT f.path, f.content FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ?
 WHERE term MATCH ? ORDER BY f.path LIMIT ?
 """
+_SOME = """
+SELECT f.path FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ? WHERE term MATCH ? LIMIT ?
+"""
 _COUNT = """
 SELECT count(*) FROM (SELECT 1 FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ?
 WHERE term MATCH ? LIMIT ?)
@@ -215,9 +218,11 @@ class IndexSnapshot:
         """The files on the disk that define a name, in the order of paths; none where they are too many to tell which
         one is meant, and none that is open."""
         term = DEFINES + name
-        if not 0 < self._frequency(term) <= RARE_FILES:
+        if not 0 < self.answers.frequencies.get(term, 1) <= RARE_FILES:
             return ()
-        return tuple(sorted(path for path, _ in self._hits(term)))
+        rows = self._rows(_SOME, self._root, query(term), RARE_FILES + 1)  # their number is not asked for before
+        self.answers.frequencies[term] = len(rows)
+        return tuple(sorted(path for (path,) in rows if path not in self._live)) if len(rows) <= RARE_FILES else ()
 
     def rare_terms(self, terms: Iterable[str], limit: int = 50) -> tuple[Ranked, ...]:
         """The files that share the rarest of these terms, the best first."""
