@@ -152,7 +152,9 @@ def recommendation(table: Sequence[Row], variants: Sequence[Variant]) -> tuple[s
         few = f"fewer than {LEAST_HOLES} holes or {LEAST_COMMITS} commits"
         return None, f"{few}: not enough to tell ways of asking apart (--holes asks more)"
     if len(ours) == 1:
-        return None, f"only “{ours[0].variant}” was asked: there is nothing to choose from"
+        is_log = any(not each.is_baseline and each.log != variants[0].log for each in variants)
+        only = "only the log differs, which no setting turns off" if is_log else f"only “{ours[0].variant}” was asked"
+        return None, f"{only}: there is nothing to choose from"
     held = [(row, row.against) for row in ours[1:] if row.against is not None]
     better = [(row, it, it.exact, "exactly right answers") for row, it in held if it.exact_is == "better"]
     better = better or [

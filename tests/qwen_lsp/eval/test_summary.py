@@ -37,7 +37,9 @@ def test_where_nothing_is_exact_similarity_decides() -> None:
 
 def test_what_no_setting_turns_off_is_not_recommended() -> None:
     without = Variant("more context", log=False)
-    assert summary(run(60, 20, 45), (OURS, without), None, 1).recommended is None
+    found = summary(run(60, 20, 45), (OURS, without), None, 1)
+    assert found.recommended is None and "no setting turns off" in found.why
+    assert "only “ours” was asked" in summary(run(60, 20, 45), (OURS,), None, 1).why
 
 
 def test_holes_of_few_commits_are_not_enough() -> None:
