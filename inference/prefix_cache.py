@@ -22,6 +22,7 @@ from inference.backends.base import Snapshot
 from inference.kept import ID_BYTES, Kept, Stop, common_prefix, common_rows, count_rows, first_rows
 
 FORK_WORTH = 256  # tokens: losing fewer than this from a kept sequence is cheaper than a sequence of its own
+AHEAD_FORK_WORTH = 16  # the same where nobody waits: who types goes on with what a job ahead of need would cut
 MIN_BRANCH = 32  # tokens: a branch point nearer than this to a snapshot is not worth one of its own
 MAX_SNAPSHOTS = 16  # per sequence: bounds a look-up; bytes are what usually bounds them
 
@@ -80,14 +81,14 @@ class PrefixCache:
         match = Match(kept=None, snapshot=None, fork=False, branch=0)
         return self._make_room(match, n_tokens) if self._could_fit(match, n_tokens) else None
 
-    def admit(self, prompt: bytes, n_answer: int) -> tuple[Match, list[Eviction]] | None:
-        """How to begin a job on `prompt` with an answer of up to `n_answer` tokens.
+    def admit(self, prompt: bytes, n_answer: int, is_ahead: bool = False) -> tuple[Match, list[Eviction]] | None:
+        """How to begin a job on `prompt` with an answer of up to `n_answer` tokens. `is_ahead`: nobody waits for it.
 
         Makes the room, in which the backend must follow; then call `begin`. None: wait for a running job's end.
         The best match may hold too much to be copied: then it is cut short, and at last given up.
         """
         n_tokens = len(prompt) // ID_BYTES
-        best = self.match(prompt)
+        best = self.match(prompt, AHEAD_FORK_WORTH if is_ahead else FORK_WORTH)
         choices = [best]
         if best.fork and best.kept is not None and not best.kept.busy:
             choices.append(replace(best, fork=False))
@@ -101,7 +102,7 @@ class PrefixCache:
                 return match, self._make_room(match, wanted)
         return None
 
-    def match(self, prompt: bytes) -> Match:
+    def match(self, prompt: bytes, fork_worth: int = FORK_WORTH) -> Match:
         """The longest reusable prefix of `prompt`; at least its last token is left to evaluate."""
         limit = len(prompt) // ID_BYTES - 1
         shared = [(min(common_prefix(kept.tokens, prompt), limit), kept) for kept in self.kept]
@@ -116,7 +117,7 @@ class PrefixCache:
             return not kept.busy, -kept.reach, kept.last_used
 
         best = max((kept for at, kept in usable if at == reused), key=fitness)
-        fork = best.busy or best.reach - reused >= FORK_WORTH
+        fork = best.busy or best.reach - reused >= fork_worth
         return Match(best, best.stops[reused].snapshot, fork, branch)
 
     def begin(self, match: Match, seq: int, to_come: int) -> Kept:

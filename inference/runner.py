@@ -17,7 +17,7 @@ from inference.branches import Branch, branches
 from inference.brief import Brief
 from inference.draft_gate import Gate
 from inference.errors import EngineError, ModelBroken
-from inference.generation import Job, Usage
+from inference.generation import Job, Priority, Usage
 from inference.kept import ID_BYTES, Kept, pack, trunk
 from inference.prefix_cache import Eviction, Match, PrefixCache
 from inference.saved import SavedPrefixes
@@ -99,7 +99,7 @@ class Runner:
     def begin(self, run: Run) -> bool:
         """Give the run a sequence that holds its longest kept prefix. False: it must wait for another's end."""
         self._bring_back(run.prompt)
-        admitted = self.cache.admit(run.prompt, run.job.max_tokens)
+        admitted = self.cache.admit(run.prompt, run.job.max_tokens, run.job.priority is Priority.WARMUP)
         if admitted is None:
             return False
         match, evictions = admitted

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from inference.backends.base import Snapshot
 from inference.kept import Kept, pack
-from inference.prefix_cache import FORK_WORTH, MAX_SNAPSHOTS, Eviction, PrefixCache
+from inference.prefix_cache import AHEAD_FORK_WORTH, FORK_WORTH, MAX_SNAPSHOTS, Eviction, PrefixCache
 
 # Few different ids and a shared stem make prompts that part late, early and not at all.
 stems = st.integers(0, 3).map(lambda n: list(range(100, 100 + 40 * n)))
@@ -102,6 +102,19 @@ def test_a_short_loss_is_cut_and_a_long_one_is_copied() -> None:
     far = cache.match(pack([*range(600), 5]))
     assert (far.n_tokens, far.fork, far.branch) == (500, True, 600)
     assert 999 - far.n_tokens >= FORK_WORTH
+
+
+def test_what_is_read_ahead_leaves_the_tail_that_is_typed_at() -> None:
+    cache = cache_of(max_rows=10_000, max_sequences=4)
+    key = run_job(cache, [*range(1000), *[1] * 60], marks=[1000], n_answer=0, next_seq=0)
+    assert key is not None
+    cache.release(key)
+    longer = pack([*range(1000), *[2] * 40])
+    assert not cache.match(longer).fork, "a key takes the place of the one before"
+    ahead = cache.match(longer, AHEAD_FORK_WORTH)
+    assert (ahead.n_tokens, ahead.fork) == (1000, True)
+    next_one = cache.match(pack([*range(1000), *[1] * 60, 3]), AHEAD_FORK_WORTH)
+    assert (next_one.n_tokens, next_one.fork) == (1059, False), "what begins as the key did goes on with its sequence"
 
 
 def test_gives_up_its_best_match_when_both_do_not_fit() -> None:
