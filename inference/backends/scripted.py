@@ -173,13 +173,19 @@ class ScriptedBackend:
         return [outcome(partial(self._say, step.seq, len(self._rows[step.seq]), step.sampler)) for step in steps]
 
     def _say(self, seq: int, n_tokens: int, constraint: Constraint | None) -> int:
-        """What the script says after `n_tokens`; where the constraint forbids that, the smallest id that it allows."""
+        """What the script says after `n_tokens`; where the constraint forbids that, the smallest id that it allows.
+
+        An answer from a file then comes behind it: a model that is held to what is typed already says that first, too.
+        """
         self._hook("sample")
         self.calls.samples += 1
         token = self._next(seq, n_tokens)
         if constraint is not None:
             mask = constraint.mask()
-            token = token if mask[token] else next(i for i, may in enumerate(mask) if may)
+            if not mask[token]:
+                token = next(i for i, may in enumerate(mask) if may)
+                if (answer := self._answers.get(seq)) is not None:
+                    answer.begins += 1
             constraint.accept(token)
         return token
 

@@ -9,6 +9,7 @@ from inference.backends.replies import Told, read
 from inference.backends.scripted import ScriptedBackend
 from inference.errors import ModelBroken
 from inference.generation import GREEDY
+from inference.vocabulary import Vocabulary, plain_pieces
 
 
 def told(folder: Path, *rows: object) -> Told:
@@ -41,6 +42,21 @@ def test_the_first_row_that_fits_answers(tmp_path: Path) -> None:
     assert said(backend, "add", draft="ne and more") == "one"
     assert said(backend, "<think>\n") == "t"
     assert said(backend, "nothing that fits") == ""
+
+
+def test_an_answer_comes_behind_what_it_is_held_to(tmp_path: Path) -> None:
+    """The typed letters, of which the file knows nothing, or has them already."""
+    backend = ScriptedBackend(told(tmp_path, {"when": [], "say": "    return 1"}))
+    info = backend.info
+    vocabulary = Vocabulary(plain_pieces(backend.tokenizer, info.n_vocab, info.end_ids))
+    for letters, answer in (("here", "here    return 1"), ("        ", "        return 1"), ("  ", "    return 1")):
+        held = backend.sampler(GREEDY, vocabulary.beginning(letters)())
+        seq = backend.open()
+        backend.evaluate(seq, backend.tokenizer.encode("x", parse_special=True))
+        tokens = [backend.sample(seq, held)]
+        while tokens[-1] not in info.end_ids:
+            tokens += backend.step(seq, tokens[-1], [], held)
+        assert b"".join(map(backend.tokenizer.piece, tokens)).decode() == answer
 
 
 def test_control_tokens_are_text_in_an_answer(tmp_path: Path) -> None:
