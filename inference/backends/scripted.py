@@ -180,7 +180,7 @@ class ScriptedBackend:
         self._hook("sample")
         self.calls.samples += 1
         token = self._next(seq, n_tokens)
-        if constraint is not None:
+        if constraint is not None and not constraint.is_free:
             mask = constraint.mask()
             if not mask[token]:
                 token = next(i for i, may in enumerate(mask) if may)
