@@ -1,17 +1,20 @@
 """What the tokens of a model stand for, and answers that begin with a given text. Knows no grammar and no engine.
 
 Token healing needs the second: the prompt ends where a token surely begins, and the letters behind that which are
-typed already are asked for again.
+typed already are asked for again. Where those are blanks, more blanks are none of it: an indentation has its depth.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.backends.base import Tokenizer
 from inference.errors import BadRequest
 from inference.generation import Constraint
+
+BLANKS = (b" ", b"\t", b"\n", b"\r", b"\v", b"\f")
 
 
 def plain_pieces(tokenizer: Tokenizer, n_vocab: int, end_ids: frozenset[int]) -> list[bytes]:
@@ -59,10 +62,15 @@ class Vocabulary:
         for n in range(1, len(text)):
             here = slice(bisect_left(self._texts, text[:n]), bisect_right(self._texts, text[:n]))
             mask[self._ids[here]] = 1
+        mask[self._beginning_with(text)] = 1
+        for blank in BLANKS if text.isspace() else ():
+            mask[self._beginning_with(text + blank)] = 0
+        return mask.tobytes()
+
+    def _beginning_with(self, text: bytes) -> NDArray[np.int64]:
         first = bisect_left(self._texts, text)
         last = bisect_left(self._texts, True, lo=first, key=lambda piece: not piece.startswith(text))
-        mask[self._ids[first:last]] = 1
-        return mask.tobytes()
+        return self._ids[first:last]
 
 
 class Beginning:
@@ -85,11 +93,17 @@ class Beginning:
     def allows(self, tokens: tuple[int, ...]) -> int:
         left = self._left
         for n, token in enumerate(tokens):
-            piece = self._vocabulary.piece(token)
-            if left and not (piece and (piece.startswith(left) or left.startswith(piece))):
+            if left and not _says(self._vocabulary.piece(token), left):
                 return n
             left = self._after(left, token)
         return len(tokens)
 
     def _after(self, left: bytes, token: int) -> bytes:
         return left[len(self._vocabulary.piece(token)) :]
+
+
+def _says(piece: bytes, left: bytes) -> bool:
+    """Whether a token says the text, or a part of it, or the text and what may stand behind it."""
+    if piece.startswith(left):
+        return not (left.isspace() and piece[len(left) :][:1].isspace())
+    return piece != b"" and left.startswith(piece)

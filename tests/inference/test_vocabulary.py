@@ -32,7 +32,15 @@ def test_the_mask_and_what_is_allowed_say_the_same(text: str) -> None:
     assert [constraint.allows((token,)) for token in range(len(mask))] == list(mask)
 
 
-@given(TEXTS, st.text(max_size=4))
+@pytest.mark.parametrize("blanks", ["    ", " ", "\t"])
+def test_an_indentation_is_not_made_deeper(blanks: str) -> None:
+    constraint = WORDS.compile(StartsWith(blanks))()
+    allowed = [EMBEDDED_TOKENIZER.piece(token) for token, may in enumerate(constraint.mask()) if may]
+    assert blanks.encode() in allowed
+    assert not [piece for piece in allowed if len(piece) > len(blanks) and piece.isspace()]
+
+
+@given(TEXTS.filter(lambda text: not text.isspace()), st.text(max_size=4))
 def test_the_tokens_of_a_text_that_begins_so_are_allowed(text: str, more: str) -> None:
     tokens = tuple(EMBEDDED_TOKENIZER.encode(text + more, parse_special=False))
     assert WORDS.compile(StartsWith(text))().allows(tokens) == len(tokens)
