@@ -16,6 +16,7 @@ from inference.backends.replies import Reply, Told
 from inference.backends.sequences import Sequences, allowed, drawn_along, outcome
 from inference.errors import EngineError, ModelBroken, QueueFull
 from inference.generation import Constraint, Sampling
+from inference.vocabulary import Beginning
 
 Script = Callable[[tuple[int, ...]], int]  # all ids of a sequence -> the next one
 Hook = Callable[[str], None]  # called at the start of "evaluate", "sample", "dump", "load", on the caller's thread
@@ -175,7 +176,7 @@ class ScriptedBackend:
     def _say(self, seq: int, n_tokens: int, constraint: Constraint | None) -> int:
         """What the script says after `n_tokens`; where the constraint forbids that, the smallest id that it allows.
 
-        An answer from a file then comes behind it: a model that is held to what is typed already says that first, too.
+        Where those are typed letters, an answer from a file comes behind them: a model says them first, too.
         """
         self._hook("sample")
         self.calls.samples += 1
@@ -184,8 +185,8 @@ class ScriptedBackend:
             mask = constraint.mask()
             if not mask[token]:
                 token = next(i for i, may in enumerate(mask) if may)
-                if (answer := self._answers.get(seq)) is not None:
-                    answer.begins += 1
+                if isinstance(constraint, Beginning) and seq in self._answers:
+                    self._answers[seq].begins += 1
             constraint.accept(token)
         return token
 

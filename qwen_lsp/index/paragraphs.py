@@ -30,8 +30,8 @@ class Paragraph(NamedTuple):
 def paragraphs_of(text: str) -> tuple[Paragraph, ...]:
     """In the order of the text, without blank lines around them; each is whole, or a part of one that is too long."""
     lines = list(_lines(text))
-    spans = _gathered(_blocks(lines))
-    return tuple(_paragraph(text, start, end) for start, end in _bounded(text, spans))
+    spans = _gathered(_bounded(text, _blocks(lines)))
+    return tuple(_paragraph(text, start, end) for start, end in spans)
 
 
 def _lines(text: str) -> Iterator[Span]:

@@ -22,7 +22,7 @@ from qwen_lsp.index.paragraphs import Paragraph, paragraphs_of
 from qwen_lsp.index.words import words_of
 from qwen_lsp.text.secrets import hides, masked
 
-EXTRACTOR_VERSION = 4  # rises with every change of the rows that come out, also through a query
+EXTRACTOR_VERSION = 5  # rises with every change of the rows that come out, also through a query
 SIGNATURE_CHARS = 200
 SIGNATURE_SOURCE_CHARS = 2_000  # white space and comments fold into fewer; a JSON value of a megabyte is not folded
 

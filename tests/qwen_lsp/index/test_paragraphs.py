@@ -61,6 +61,7 @@ def test_laws(text: str) -> None:
 
 
 @given(texts)
+@example("x" * 801 + "\n\nw")
 def test_few_are_short(text: str) -> None:
     """Of two neighbours at least one is long, or both would not have fitted together."""
     for before, after in pairwise(paragraphs_of(text)):
