@@ -50,6 +50,11 @@ def reread(old: Parsed, data: bytes) -> Parsed:
     return replaced(old, start, len(old.data) - tail, data[start : len(data) - tail])
 
 
+def parsed_after(old: Parsed | None, language_id: str, data: bytes) -> Parsed | None:
+    """The tree of `data`, going on from a text that was parsed before, if there is one in the language."""
+    return reread(old, data) if old is not None and old.language_id == language_id else parsed_data(language_id, data)
+
+
 def replaced(old: Parsed, start: int, end: int, insert: bytes) -> Parsed:
     """The tree after `insert` took the place of the bytes from `start` to `end`."""
     data = old.data[:start] + insert + old.data[end:]
@@ -69,9 +74,7 @@ class Trees:
 
     def parse(self, key: Hashable, language_id: str, data: bytes) -> Tree | None:
         """The tree of what the buffer holds now; None without a grammar."""
-        old = self.kept.pop(key, None)
-        is_same = old is not None and old.language_id == language_id
-        new = reread(old, data) if old is not None and is_same else parsed_data(language_id, data)
+        new = parsed_after(self.kept.pop(key, None), language_id, data)
         if new is None:
             return None
         self.kept[key] = new

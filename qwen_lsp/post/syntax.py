@@ -10,7 +10,7 @@ from typing import Literal
 
 from tree_sitter import Node
 
-from qwen_lsp.index.buffers import Parsed, parsed, reparsed, replaced
+from qwen_lsp.index.buffers import Parsed, parsed, parsed_after, replaced
 from qwen_lsp.index.grammars import encode
 from qwen_lsp.post.region import Region, region
 
@@ -39,8 +39,7 @@ class LastRegion:
 
     def parse(self, language_id: str, text: str) -> Parsed | None:
         """As `parsed`."""
-        is_same = self.kept is not None and self.kept.language_id == language_id
-        self.kept = reparsed(self.kept, text) if self.kept is not None and is_same else parsed(language_id, text)
+        self.kept = parsed_after(self.kept, language_id, encode(text))
         return self.kept
 
 
