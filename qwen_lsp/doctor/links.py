@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from typing import Any
 import platformdirs
 
 from qwen_lsp import windows
-from qwen_lsp.engine.client import engine_for
+from qwen_lsp.engine.client import Engine, engine_for
 from qwen_lsp.features.complete import complete
 from qwen_lsp.features.fill import Nothing
 from qwen_lsp.features.trial import tried
@@ -204,12 +205,9 @@ def engine() -> str:
 
 
 async def _start() -> str:
-    engine = engine_for(_user_settings())
-    try:
+    async with _engine(_user_settings()) as engine:
         await engine.start()
         return f"{engine.state.model} answers"
-    finally:
-        await engine.close()
 
 
 def layout() -> str:
@@ -220,11 +218,8 @@ async def _try() -> str:
     settings = _user_settings()
     if settings.engine == "openai":
         return "the server was asked what it can do"
-    engine = engine_for(settings)
-    try:
+    async with _engine(settings) as engine:
         found = await tried(engine, settings.completion_layout)
-    finally:
-        await engine.close()
     if found.problem:
         raise Failed(found.problem)
     return f'the model fills a hole in the layout "{found.layout}"'
@@ -236,15 +231,12 @@ def completion(file: Path | None) -> str:
 
 async def _complete(file: Path | None) -> str:
     settings = _user_settings()
-    engine = engine_for(settings)
-    try:
+    async with _engine(settings) as engine:
         name, text = _subject(file)
         language = language_of(name, text.partition("\n")[0])
         document = opened(name, language.name if language is not None else "plaintext", 1, text)
         snapshot = Snapshot({name: document}, (name,), (), settings)
         found = await complete(snapshot, Cursor(document, len(document.text)), engine)
-    finally:
-        await engine.close()
     shown = f"no suggestion ({found.reason})" if isinstance(found, Nothing) else f"{len(found.text)} characters"
     usage = found.usage
     if usage is None:
@@ -259,6 +251,15 @@ def _subject(file: Path | None) -> tuple[str, str]:
     counts_here(file)  # what prompts leave out is not asked about either
     data = file.read_bytes()[:MAX_FILE_BYTES]
     return file.absolute().as_uri(), data.decode(errors="replace")
+
+
+@asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[Engine]:
+    engine = engine_for(settings)
+    try:
+        yield engine
+    finally:
+        await engine.close()
 
 
 def _user_settings() -> Settings:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.benches import idle
+
 CHECKOUT = Path(__file__).parents[3]
 INSTALL_S = 240.0  # packages may come over a slow line
 NETWORK = ("pip_", "npm_config_", "node_extra_ca", "ssl_cert", "http_proxy", "https_proxy", "no_proxy", "all_proxy")
@@ -72,12 +74,4 @@ class Newcomer:
     def runs(self) -> bool:
         """Whether a server of this checkout's runs."""
         program = str(self.checkout / ".venv/bin")
-        commands = (_command(each) for each in Path("/proc").iterdir() if each.name.isdigit())
-        return any(program in command and "qwen-lsp" in command for command in commands)
-
-
-def _command(process: Path) -> str:
-    try:
-        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-    except OSError:
-        return ""
+        return any(program in command and "qwen-lsp" in command for command in idle.commands().values())
