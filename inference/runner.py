@@ -191,11 +191,9 @@ class Runner:
         """
         before = self.backend.n_evaluated
         try:
-            return (
-                self._prefill(run, self._brief.chunk(CHUNK) if brief else CHUNK)
-                if run.n_done < len(run.job.prompt)
-                else self._decode(run)
-            )
+            if run.n_done == len(run.job.prompt):
+                return self._decode(run)
+            return self._prefill(run, self._brief.chunk(CHUNK) if brief else CHUNK)
         finally:
             run.n_evaluated += self.backend.n_evaluated - before
 
