@@ -33,11 +33,21 @@ class Helix:
         self.terminal.text(text)
 
     def command(self, line: str) -> None:
-        """Run a typable command, from normal mode."""
+        """Run a typable command, from any mode."""
         self.terminal.keys("Escape")
-        self.terminal.shows(" NOR ")  # what follows an escape at once is a key with Alt
-        self.terminal.text(f":{line}")
+        self.terminal.shows(" NOR ")
+        until(self._prompts, "Helix's prompt", self.told)
+        self.terminal.keys("C-u")  # the colon came once more where the first was only slow
+        self.terminal.text(line)
         self.terminal.keys("Enter")
+
+    def _prompts(self) -> bool:
+        """Whether it waits for a command; else it is asked to. What follows an escape at once is a key with Alt, and a
+        mode that was normal before does not tell whether the escape was read: Alt and a colon do no harm."""
+        if self.told().rstrip("\n").rpartition("\n")[2].startswith(":"):
+            return True
+        self.terminal.text(":")
+        return False
 
     def session(self) -> traffic.Session:
         """What was said with the server that runs now."""

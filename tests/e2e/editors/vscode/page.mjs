@@ -21,11 +21,16 @@ export class Window {
     await (await this.find(selector, hasText)).click(WAIT);
   }
 
-  /** Where a file's text is typed; the file is opened by its name. */
+  /** Where a file's text is typed; the file is opened by its name. A list that closes meanwhile is asked for again. */
   async open(name) {
-    await this.page.keyboard.press("Control+p");
-    await this.page.keyboard.type(name, { delay: 20 });
-    await this.click(".quick-input-list .monaco-list-row", name); // Enter would take what is first just then
+    const entry = this.page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first();
+    await this.until(`${name} is listed`, async () => {
+      await this.page.keyboard.press("Escape");
+      await this.page.keyboard.press("Control+p");
+      await this.page.keyboard.type(name, { delay: 20 });
+      return entry.waitFor({ timeout: 6_000 }).then(() => true, () => false);
+    });
+    await entry.click(WAIT); // Enter would take what is first just then
     await this.find(".tab.active", name);
     await this.page.locator(".part.editor .monaco-editor .view-line").first().click(WAIT);
   }
