@@ -1,6 +1,6 @@
 """Trees of open buffers: a change parses what it touched, the rest is shared with the tree before.
 
-Knows no editor. Offsets are bytes of `data`; `reparsed` finds for itself what changed, so that no caller has to count
+Knows no editor. Offsets are bytes of `data`; `reread` finds for itself what changed, so that no caller has to count
 in bytes. A big source is handed to the parser in slices: it keeps the interpreter to itself until it asks for the next.
 """
 
@@ -35,13 +35,8 @@ def parsed_data(language_id: str, data: bytes) -> Parsed | None:
     return Parsed(language_id, data, tree) if tree is not None else None
 
 
-def reparsed(old: Parsed, text: str) -> Parsed:
-    """The tree after any changes: what lies between the first and the last difference is parsed again."""
-    return reread(old, encode(text))
-
-
 def reread(old: Parsed, data: bytes) -> Parsed:
-    """The same of its bytes."""
+    """The tree after any changes: what lies between the first and the last difference is parsed again."""
     if data == old.data:
         return old
     start = common_head(old.data, data)

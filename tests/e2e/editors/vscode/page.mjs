@@ -21,14 +21,22 @@ export class Window {
     await (await this.find(selector, hasText)).click(WAIT);
   }
 
-  /** Where a file's text is typed; the file is opened by its name. A list that closes meanwhile is asked for again. */
+  /** A row of a list that `ask` opens. A list that a slow machine loses is asked for again. */
+  async row(list, hasText, ask) {
+    const found = this.page.locator(`${list} .monaco-list-row`, { hasText }).first();
+    await this.until(`${hasText} is listed`, async () => {
+      await ask();
+      return found.waitFor({ timeout: 6_000 }).then(() => true, () => false);
+    });
+    return found;
+  }
+
+  /** Where a file's text is typed; the file is opened by its name. */
   async open(name) {
-    const entry = this.page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first();
-    await this.until(`${name} is listed`, async () => {
+    const entry = await this.row(".quick-input-list", name, async () => {
       await this.page.keyboard.press("Escape");
       await this.page.keyboard.press("Control+p");
       await this.page.keyboard.type(name, { delay: 20 });
-      return entry.waitFor({ timeout: 6_000 }).then(() => true, () => false);
     });
     await entry.click(WAIT); // Enter would take what is first just then
     await this.find(".tab.active", name);
@@ -52,14 +60,9 @@ export class Window {
     await this.status(`Ln ${line},`);
   }
 
-  /** An entry of the list of actions at the cursor. A list that a slow machine loses is asked for again. */
+  /** An entry of the list of actions at the cursor. */
   async listed(title) {
-    const entry = this.page.locator(".action-widget .monaco-list-row", { hasText: title }).first();
-    await this.until(`${title} is listed`, async () => {
-      await this.page.keyboard.press("Control+.");
-      return entry.waitFor({ timeout: 6_000 }).then(() => true, () => false);
-    });
-    return entry;
+    return this.row(".action-widget", title, () => this.page.keyboard.press("Control+."));
   }
 
   /** One of the actions that the editor lists at the cursor. */
