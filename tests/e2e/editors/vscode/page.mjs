@@ -45,10 +45,12 @@ export class Window {
 
   /** A command from the palette: "Qwen: Title". */
   async command(title) {
-    await this.page.keyboard.press("F1");
-    await this.page.keyboard.type(title, { delay: 10 });
-    await this.find(".quick-input-list .monaco-list-row", title);
-    await this.page.keyboard.press("Enter");
+    const entry = await this.row(".quick-input-list", title, async () => {
+      await this.page.keyboard.press("Escape");
+      await this.page.keyboard.press("F1");
+      await this.page.keyboard.type(title, { delay: 10 });
+    });
+    await entry.click(WAIT);
   }
 
   /** The cursor to the start of a line, from 1. */
@@ -83,9 +85,10 @@ export class Window {
 
   /** An entry of the menu behind the status bar item. */
   async menu(entry) {
-    await this.click(".statusbar-item", "Qwen:");
-    const found = await this.find(".quick-input-list .monaco-list-row", entry);
-    return found;
+    return this.row(".quick-input-list", entry, async () => {
+      await this.page.keyboard.press("Escape");
+      await this.click(".statusbar-item", "Qwen:");
+    });
   }
 
   /**
