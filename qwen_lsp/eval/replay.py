@@ -8,7 +8,8 @@ nobody types, so they vary a little from run to run, as times do. Does not know 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,47 @@ def trace(
     repository: Repository, n_keys: int, seed: int, since: str = "", admitted: Admits = lambda _commit, _change: True
 ) -> Trace | None:
     """The newest commits that have so many keys to type in code, the oldest of them first; None without any."""
+    return _newest(repository, n_keys, _n_typed, seed, since, admitted)
+
+
+def lasting(repository: Repository, seconds: float, seed: int) -> Trace | None:
+    """The newest commits that take a person so long to type, by the rhythm of `traces`; no stroke beyond that."""
+    found = _newest(repository, seconds, _typed_s, seed)
+    if found is None:
+        return None
+    ends_s = accumulate(stroke.pause_s for stroke in found.strokes)
+    within = (stroke for stroke, end_s in zip(found.strokes, ends_s, strict=True) if end_s <= seconds)
+    return replace(found, strokes=tuple(within))
+
+
+def _n_typed(found: Sequence[Stroke]) -> int:
+    return sum(stroke.kind == "key" for stroke in found)
+
+
+def _typed_s(found: Sequence[Stroke]) -> float:
+    """Of a commit in which something is typed; else 0."""
+    return sum(stroke.pause_s for stroke in found) if _n_typed(found) else 0.0
+
+
+def _newest(
+    repository: Repository,
+    wanted: float,
+    measured: Callable[[Sequence[Stroke]], float],
+    seed: int,
+    since: str = "",
+    admitted: Admits = lambda _commit, _change: True,
+) -> Trace | None:
+    """The newest commits that measure as much together, each no more than that by itself."""
     chosen: list[tuple[str, list[Change]]] = []
-    n_found = 0
+    so_far = 0.0
     for commit in repository.commits(since, MOST_COMMITS):
         changes = [change for change in repository.changes(commit) if counts(change) and admitted(commit, change)]
-        n = sum(stroke.kind == "key" for stroke in strokes(changes, seed))
-        if n == 0 or n > n_keys:  # a new file of a thousand lines was not typed in one go
+        size = measured(tuple(strokes(changes, seed)))
+        if size == 0 or size > wanted:  # a new file of a thousand lines was not typed in one go
             continue
         chosen.append((commit.parent, changes))
-        n_found += n
-        if n_found >= n_keys:
+        so_far += size
+        if so_far >= wanted:
             break
     if not chosen:
         return None

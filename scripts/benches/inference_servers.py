@@ -84,13 +84,13 @@ class Server:
     def cpu_s(self) -> float:
         """User and system seconds of the server's processes."""
         process = psutil.Process(self.pid)
-        return sum(map(_cpu_s, (process, *process.children(recursive=True))))
+        return sum(map(cpu_s, (process, *process.children(recursive=True))))
 
     def stop(self) -> None:
         self._stack.close()
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     """By the scheduler's clock of a process where there is one: the other counts hundredths, and a key takes less."""
     if sys.platform == "linux":
         return time.clock_gettime(~process.pid << 3 | CPUCLOCK_SCHED)

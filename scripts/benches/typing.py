@@ -1,10 +1,14 @@
 """Typing replayed from a repository's history, through the whole server over stdio, against the real daemon.
 
-    scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N] [--context-tokens N] [--no-baseline] [--explain]
+    scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N | --minutes N] [--context-tokens N]
+                  [--no-baseline | --beside] [--explain]
 
 Each key is sent as an editor sends it, after the pause that a person makes (a second at most), and its answer awaited.
 Tokens are the daemon's counts, and ours are all of them: warm-ups and what is made ahead too. The baseline types the
 same keys into llama.vim on llama-server (see typing_baseline). Prints a table and what the issue wants to be reached.
+
+With `--minutes` the trace is as long as that on its own clock, that of somebody who never stops to read: some 270 keys
+a minute. Longer pauses would change nothing but what a minute holds, so counts are told by quarters of an hour, too.
 """
 
 import argparse
@@ -14,12 +18,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from qwen_lsp.eval.history import Repository
-from qwen_lsp.eval.replay import Played, Trace, opened, play, spread, trace
+from qwen_lsp.eval.replay import Trace, lasting, opened, play, spread, trace
+from qwen_lsp.eval.traces import Stroke
 from scripts.benches.inference_servers import ROOT, Engine, Server, get, homes, ours, peer
 from scripts.benches.typing_baseline import Vim
 from scripts.benches.typing_spent import recorded, spent, told
@@ -27,6 +33,7 @@ from scripts.benches.typing_window import Key, Window
 
 SEED = 0
 BASELINE_KEYS = 1_000  # of each repository: the peer evaluates hundreds of tokens at most keys
+QUARTER_S = 900.0
 
 
 @dataclass(slots=True)
@@ -38,10 +45,12 @@ class Run:
     context_tokens: int | None
     keys: list[Key] = field(default_factory=list)
     elsewhere: list[tuple[int, int]] = field(default_factory=list)  # tokens of the edits, evaluated
+    cpu_ms: list[float] = field(default_factory=list)  # of the server's process, for each key
     strokes: Counter[str] = field(default_factory=Counter)
     all_tokens: int = 0  # by the daemon's own count, warm-ups and what was made ahead included
     seconds: float = 0.0
     typed_s: float = 0.0  # what the strokes would take a person
+    quarters: list[tuple[int, int]] = field(default_factory=list)  # keys and our tokens when each was over
     baseline_tokens: list[int] = field(default_factory=list)
     baseline_ms: list[float] = field(default_factory=list)
     baseline_spent: Counter[str] = field(default_factory=Counter)
@@ -61,32 +70,44 @@ def main(arguments: Sequence[str]) -> int:
     runs: list[Run] = []
     for folder in options.repositories or [ROOT]:
         repository = Repository(folder)
-        played = cut(repository, options.keys)
+        played = cut(repository, options.keys, options.minutes)
         for engine in engines:
-            run = Run(folder.name, engine, options.context_tokens)
-            runs.append(run)
-            record = options.out / f"typing-{run.repository}-{engine}.jsonl" if options.explain else None
-            _ours(run, repository, played, record)
-            if engine == "llama" and not options.no_baseline:
-                _baseline(run, played, options.out / "llama-server.log")
-            print("\n".join(lines(run)), flush=True)
-            if record is not None:
-                print("\n".join(told(spent(record))), flush=True)
+            runs.append(Run(folder.name, engine, options.context_tokens))
+            _typed(runs[-1], repository, played, options)
     path = options.out / "typing.json"
     path.write_text(json.dumps({"load": os.getloadavg(), "runs": [run.as_json() for run in runs]}, indent=1), "utf-8")
     print(f"wrote {path}")
     return 0
 
 
-def cut(repository: Repository, n_keys: int) -> Trace:
-    """The newest run of commits that has so many keys to type in code, the oldest of them first."""
-    found = trace(repository, n_keys, SEED)
+def _typed(run: Run, repository: Repository, played: Trace, options: argparse.Namespace) -> None:
+    """Into ours, then into the baseline, or into both at once; printed."""
+    most = BASELINE_KEYS if options.minutes is None else played.n_keys
+    record = options.out / f"typing-{run.repository}-{run.engine}.jsonl" if options.explain else None
+    if run.engine != "llama" or options.no_baseline:
+        _ours(run, repository, played, most, record)
+    elif options.beside:
+        with ThreadPoolExecutor(1) as beside:
+            theirs = beside.submit(_baseline, run, played, most, options.out)
+            _ours(run, repository, played, most, record)
+            theirs.result()
+    else:
+        _ours(run, repository, played, most, record)
+        _baseline(run, played, most, options.out)
+    print("\n".join(lines(run)), flush=True)
+    if record is not None:
+        print("\n".join(told(spent(record))), flush=True)
+
+
+def cut(repository: Repository, n_keys: int, minutes: float | None = None) -> Trace:
+    """The newest run of commits with so many keys, or so many minutes, to type in code, the oldest of them first."""
+    found = trace(repository, n_keys, SEED) if minutes is None else lasting(repository, minutes * 60, SEED)
     if found is None:
-        raise SystemExit(f"no commit of {repository.top} has keys to type")
+        raise SystemExit(f"no commit of {repository.top} has keys to type, or none is as short")
     return found
 
 
-def _ours(run: Run, repository: Repository, played: Trace, record: Path | None) -> None:
+def _ours(run: Run, repository: Repository, played: Trace, most: int, record: Path | None) -> None:
     options: dict[str, Any] = {"engine": run.engine, "completion": {"debounce_ms": 0}}
     if run.context_tokens is not None:
         options["completion"]["context_tokens"] = run.context_tokens
@@ -99,21 +120,25 @@ def _ours(run: Run, repository: Repository, played: Trace, record: Path | None) 
             window.start_in(home, options)
             opened(window, played, tree)
             begun, before = time.perf_counter(), _evaluated(daemon)
-            _play(run, window, played, daemon)
+            _play(run, window, played, most, daemon)
+            run.cpu_ms = window.cpu_ms
             run.seconds, run.all_tokens = time.perf_counter() - begun, _evaluated(daemon) - before
         finally:
             window.stop()
             daemon.stop()
 
 
-def _play(run: Run, window: Window, played: Trace, daemon: Server) -> None:
+def _play(run: Run, window: Window, played: Trace, most: int, daemon: Server) -> None:
     at_start = _evaluated(daemon)
     for each in play(window, played.strokes):
-        if not isinstance(each, Played):
+        if isinstance(each, Stroke):
             run.strokes[each.kind] += 1
             run.typed_s += each.pause_s
+            if run.typed_s >= QUARTER_S * (len(run.quarters) + 1):
+                run.quarters.append((len(run.keys), _evaluated(daemon) - at_start))
+                print(f"  {run.repository}, so far: {len(run.keys):,} keys, {run.quarters[-1][1]:,} tokens", flush=True)
             continue
-        if len(run.keys) == BASELINE_KEYS:
+        if len(run.keys) == most:
             run.same_keys_tokens = _evaluated(daemon) - at_start
         if each.elsewhere and each.key.usage:
             run.elsewhere.append((each.elsewhere, int(each.key.usage["evaluated_tokens"] or 0)))
@@ -122,13 +147,13 @@ def _play(run: Run, window: Window, played: Trace, daemon: Server) -> None:
         run.same_keys_tokens = _evaluated(daemon) - at_start
 
 
-def _baseline(run: Run, played: Trace, log: Path) -> None:
-    server = peer("llama", log)
+def _baseline(run: Run, played: Trace, most: int, out: Path) -> None:
+    server = peer("llama", out / "llama-server.log")
     vim = Vim(server, dict(played.tabs))
     try:
         for stroke in played.strokes:
             vim.play(stroke)
-            if len(vim.per_key) >= BASELINE_KEYS:
+            if len(vim.per_key) >= most:
                 break
     finally:
         server.stop()
@@ -157,16 +182,29 @@ def lines(run: Run) -> Iterator[str]:
     yield f"  keys that asked no model: {n_known} of {len(run.keys)}; with ghost text: {n_shown}"
     yield f"  ms from key to answer: {_told([key.total_ms for key in run.keys])}"
     yield f"  ms of it beside the engine: {_told([key.overhead_ms for key in asked])}   (goal: p95 <= 5)"
+    cpu = list(zip(run.keys, run.cpu_ms, strict=True))
+    yield f"  the server's processor ms, keys that asked: {_told([ms for key, ms in cpu if not key.is_known])}"
+    yield f"  the same, the other keys: {_told([ms for key, ms in cpu if key.is_known])}"
     if run.elsewhere:
         over = [evaluated - edit for edit, evaluated in run.elsewhere]
         yield f"  first key after an edit elsewhere, tokens beyond the edit's: {_told(over)}   (goal: <= 128)"
     yield f"  all tokens, also warm-ups and what was made ahead: {run.all_tokens:,} in {run.seconds:.0f} s"
-    yield f"  a person takes {run.typed_s:.0f} s"
-    if run.baseline_tokens:
-        total, own = sum(run.baseline_tokens), run.same_keys_tokens
-        yield f"  llama.vim on llama-server, {len(run.baseline_tokens)} keys: {_told(run.baseline_tokens)} tokens"
+    yield f"  a person takes {run.typed_s:,.0f} s"
+    yield from _against(run)
+
+
+def _against(run: Run) -> Iterator[str]:
+    """What the baseline took, of all keys that it was asked and of each quarter's."""
+    theirs = run.baseline_tokens
+    if theirs:
+        total, own = sum(theirs), run.same_keys_tokens
+        yield f"  llama.vim on llama-server, {len(theirs)} keys: {_told(theirs)} tokens"
         yield f"  in {run.baseline_requests} requests: {dict(run.baseline_spent)}; ms of each: {_told(run.baseline_ms)}"
         yield f"  tokens over those keys: {total:,} against {own:,}: {total / max(own, 1):.1f}x   (goal: >= 20x)"
+    for number, (n_keys, own) in enumerate(run.quarters, 1):
+        total = sum(theirs[:n_keys])
+        against = f", llama.vim {total:,}: {total / max(own, 1):.1f}x" if n_keys <= len(theirs) else ""
+        yield f"  after {number * QUARTER_S / 60:.0f} minutes: {n_keys:,} keys, {own:,} tokens{against}"
 
 
 def _told(values: Sequence[float]) -> str:
@@ -180,7 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", choices=("llama", "mlx", "all"), default="llama")
     parser.add_argument("--keys", type=int, default=400, help="at least so many, of each repository (default: 400)")
     parser.add_argument("--context-tokens", type=int, metavar="N", help="the setting completion.context_tokens")
+    parser.add_argument("--minutes", type=float, metavar="N", help="instead: so long, by the clock of who types")
     parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument("--beside", action="store_true", help="the baseline types meanwhile: counts hold, times do not")
     parser.add_argument("--explain", action="store_true", help="count what the evaluated tokens were spent on")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="FOLDER")
     return parser

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from qwen_lsp.eval.history import Repository
-from qwen_lsp.eval.replay import MOST_PAUSE_S, Played, Trace, play, read_typing, spread, trace, typing
+from qwen_lsp.eval.replay import MOST_PAUSE_S, Played, Trace, lasting, play, read_typing, spread, trace, typing
 from qwen_lsp.eval.traces import Stroke
 from qwen_lsp.eval.window import Key, Window
 from tests.qwen_lsp.eval.repositories import Tree, repository
@@ -63,6 +63,20 @@ def test_a_trace_is_as_long_as_asked_and_may_not_be_there(past: Repository) -> N
     assert lengths and min(lengths) < cast(Trace, trace(past, 1_000, seed=3)).n_keys
     assert found[0] is None, "no commit is as short"
     assert trace(past, 1_000, seed=3, admitted=lambda _commit, _change: False) is None
+
+
+def test_a_trace_may_be_as_long_as_a_person_types_and_ends_there(past: Repository) -> None:
+    whole = cast(Trace, trace(past, 1_000, seed=3))
+    whole_s = sum(stroke.pause_s for stroke in whole.strokes)
+    assert lasting(past, 3_600.0, seed=3) == whole, "the history is no longer than that"
+    for seconds in (whole_s, whole_s * 0.9, whole_s * 0.7):
+        found = cast(Trace, lasting(past, seconds, seed=3))
+        n = len(found.strokes)
+        typed_s = sum(stroke.pause_s for stroke in found.strokes)
+        assert typed_s <= seconds and (found.commit, found.tabs) == (whole.commit, whole.tabs)
+        assert found.strokes == whole.strokes[:n]
+        assert n == len(whole.strokes) or typed_s + whole.strokes[n].pause_s > seconds, "the next one is too late"
+    assert lasting(past, 0.5, seed=3) is None, "no commit is as short"
 
 
 def test_an_edit_elsewhere_is_told_with_the_next_key() -> None:
