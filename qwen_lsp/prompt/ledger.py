@@ -88,7 +88,7 @@ def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) ->
             continue
         changes = hunks(old.text, source.text)
         if tail is not None and uri == tail.uri:
-            changes = tuple(hunk for hunk in changes if not _within(hunk, tail))
+            changes = tuple(hunk for hunk in changes if not _within(hunk, tail, source.text))
         if changes:
             told = [_rendered(source.path, hunk) for hunk in changes]
             n_told = sum(map(estimate, told))
@@ -179,9 +179,10 @@ def cost(file: ContextFile) -> int:
     return estimate(file.path) + estimate(file.text)
 
 
-def _within(hunk: Hunk, tail: Tail) -> bool:
+def _within(hunk: Hunk, tail: Tail, text: str) -> bool:
     """Whether the tail shows all that the hunk put in, and the place of what it took out."""
-    return tail.line <= hunk.at and hunk.at + len(hunk.new) <= tail.last_line
+    shows_end = tail.start + len(tail.before) + len(tail.after) == len(text)  # its last line may have no end yet
+    return tail.line <= hunk.at and (shows_end or hunk.at + len(hunk.new) <= tail.last_line)
 
 
 def _rendered(path: str, hunk: Hunk) -> str:

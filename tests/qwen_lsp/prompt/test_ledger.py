@@ -51,6 +51,14 @@ def test_typing_in_the_tail_leaves_the_log_alone() -> None:
         ledger = after
 
 
+def test_typing_at_the_end_of_a_file_that_ends_without_a_newline_leaves_the_log_alone() -> None:
+    """Its last line has no end yet; the tail shows it whole all the same."""
+    ledger = opened(at(FAR + "$0"))
+    for typed in ("x", "x =", "x = f1(2)", "x = f1(2)\ny", "x = f1(2)\ny = x\n", "x = f1(2)\ny = x\nz"):
+        ledger = go_on(ledger, at(FAR + f"{typed}$0"))
+        assert ledger.log == (), typed
+
+
 def test_where_the_text_behind_the_cursor_is_another_one_the_tail_begins_anew_and_brief() -> None:
     """The engine reads that text first: what follows it would be read anew, however much of it were kept."""
     lines = "".join(f"x{n} = {n}\n" for n in range(60))
@@ -163,7 +171,7 @@ def check_truth(ledger: Ledger, now: Mapping[str, Source], place: Place) -> None
     tail = ledger.tail
     assert tail is not None
     assert place.before.endswith(tail.before) and place.after.startswith(tail.after)
-    last = tail.line + (tail.before + tail.after).count("\n")
+    last = tail.line + (tail.before + tail.after).count("\n") + (tail.after == place.after)
     for uri, known in ledger.known.items():
         for hunk in hunks(known.text, now[uri].text):
             assert uri == tail.uri and tail.line <= hunk.at <= hunk.at + len(hunk.new) <= last
