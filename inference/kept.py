@@ -6,7 +6,7 @@ engine: a row number is not a place in anyone's memory.
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inference.backends.base import Snapshot
 
@@ -57,7 +57,7 @@ class Kept:
     to_come: int  # rows that the job on it may still add
     busy: bool = True
     last_used: int = 0
-    prompt_end: int = 0  # where the newest end-of-prompt snapshot stands; 0: none
+    prompt_ends: dict[bool, int] = field(default_factory=dict)  # of its newest prompts; True: of one ahead of need
 
     @property
     def n_tokens(self) -> int:

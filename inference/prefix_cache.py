@@ -151,18 +151,20 @@ class PrefixCache:
         kept.tokens += tokens
         kept.to_come -= n
 
-    def remember(self, kept: Kept, snapshot: Snapshot, *, prompt_end: bool) -> list[Eviction]:
-        """Keep a snapshot of the sequence as it is now. A sequence has one end-of-prompt snapshot, the newest.
+    def remember(self, kept: Kept, snapshot: Snapshot, *, prompt_end: bool, is_ahead: bool = False) -> list[Eviction]:
+        """Keep a snapshot of the sequence as it is now. Of ends of prompts a sequence has the newest one's, and that of
+        the newest job ahead of need beside it: the next key goes on from the key before.
 
         What had to go for its bytes is returned: the backend must follow.
         """
-        at = snapshot.n_tokens
+        at, ends = snapshot.n_tokens, kept.prompt_ends
         if prompt_end:
-            if kept.prompt_end != at:
-                kept.stops.pop(kept.prompt_end, None)
-            kept.prompt_end = at
-        elif kept.prompt_end == at:
-            kept.prompt_end = 0  # now a mark, which outlives the next key
+            last = ends.pop(is_ahead, at)
+            if last != at and last not in ends.values():
+                kept.stops.pop(last, None)
+            ends[is_ahead] = at
+        else:  # a mark outlives the next key
+            kept.prompt_ends = {who: end for who, end in ends.items() if end != at}
         kept.stops[at] = Stop(snapshot, self._n_ended)
         if len(kept.stops) > MAX_SNAPSHOTS:
             del kept.stops[min(list(kept.stops)[1:-1], key=lambda at: at - kept.before(at))]

@@ -211,7 +211,8 @@ class Runner:
             del run.stops[0]
             snapshot = self.backend.snapshot(run.kept.seq)
             is_end = end == n_prompt - 1 and end not in run.job.cache_marks
-            self._follow(self.cache.remember(run.kept, snapshot, prompt_end=is_end))
+            is_ahead = run.job.priority is Priority.WARMUP
+            self._follow(self.cache.remember(run.kept, snapshot, prompt_end=is_end, is_ahead=is_ahead))
         if end < n_prompt or run.job.max_tokens == 0:
             return ()
         first = self.backend.sample(run.kept.seq, run.sampler)

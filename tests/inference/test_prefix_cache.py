@@ -19,9 +19,11 @@ def cache_of(max_rows: int, max_sequences: int, max_bytes: int = 1 << 40, row_by
     return PrefixCache(max_rows, max_sequences, max_bytes, row_bytes)
 
 
-def run_job(cache: PrefixCache, prompt: list[int], marks: list[int], n_answer: int, next_seq: int) -> Kept | None:
+def run_job(
+    cache: PrefixCache, prompt: list[int], marks: list[int], n_answer: int, next_seq: int, is_ahead: bool = False
+) -> Kept | None:
     """What the runner does with one job, without a backend."""
-    admitted = cache.admit(pack(prompt), n_answer)
+    admitted = cache.admit(pack(prompt), n_answer, is_ahead)
     if admitted is None:
         return None
     match, evictions = admitted
@@ -32,9 +34,8 @@ def run_job(cache: PrefixCache, prompt: list[int], marks: list[int], n_answer: i
     for stop in sorted({at for at in [*marks, match.branch, len(prompt) - 1] if done < at < len(prompt)}):
         cache.append(kept, pack(prompt[done:stop]))
         done = stop
-        cache.remember(
-            kept, Snapshot(stop, SNAPSHOT_BYTES, None), prompt_end=stop == len(prompt) - 1 and stop not in marks
-        )
+        is_end = stop == len(prompt) - 1 and stop not in marks
+        cache.remember(kept, Snapshot(stop, SNAPSHOT_BYTES, None), prompt_end=is_end, is_ahead=is_ahead)
     cache.append(kept, pack(prompt[done:] + [7] * n_answer))
     return kept
 
@@ -115,6 +116,20 @@ def test_what_is_read_ahead_leaves_the_tail_that_is_typed_at() -> None:
     assert (ahead.n_tokens, ahead.fork) == (1000, True)
     next_one = cache.match(pack([*range(1000), *[1] * 60, 3]), AHEAD_FORK_WORTH)
     assert (next_one.n_tokens, next_one.fork) == (1059, False), "what begins as the key did goes on with its sequence"
+
+
+def test_a_key_goes_on_from_the_key_before_though_its_suggestion_was_followed_ahead_of_need() -> None:
+    cache = cache_of(max_rows=10_000, max_sequences=4)
+    line = list(range(1000))
+    for n_typed in range(5, 9):  # each key begins another token, and its suggestion goes on for six more
+        prompt = [*line, *[1] * n_typed]
+        n_known = cache.match(pack(prompt)).n_tokens
+        assert n_known == (0 if n_typed == 5 else len(prompt) - 2), "the last token of the key before, and the new one"
+        for more, is_ahead in ((0, False), (6, True)):
+            kept = run_job(cache, [*prompt, *[2] * more], [1000], n_answer=3, next_seq=n_typed, is_ahead=is_ahead)
+            assert kept is not None
+            cache.release(kept)
+    assert [sorted(kept.stops) for kept in cache.kept] == [[1000, 1007, 1013]], "one end of each"
 
 
 def test_gives_up_its_best_match_when_both_do_not_fit() -> None:
