@@ -44,12 +44,21 @@ class Recent:
 
     def __init__(self) -> None:
         self._made: deque[_Made] = deque(maxlen=MAX_RECENT)
+        self._empty: deque[Spot] = deque(maxlen=MAX_RECENT)  # where there was nothing to suggest
         self._rejected: deque[tuple[Spot, str]] = deque(maxlen=MAX_REJECTED)
 
     def keep(self, cursor: Cursor, found: Completion) -> None:
         """`found` was made for the cursor."""
         if found.start == found.end == cursor.offset:
             self._made.append(_Made(Spot.of(cursor), found))
+
+    def keep_empty(self, cursor: Cursor) -> None:
+        """Nothing was found for the cursor; who asks there is answered by the model all the same."""
+        self._empty.append(Spot.of(cursor))
+
+    def knows(self, cursor: Cursor) -> bool:
+        """Whether the cursor was asked about already: there is nothing to be made ahead of need."""
+        return self.at(cursor) is not None or (bool(self._empty) and Spot.of(cursor) in self._empty)
 
     def at(self, cursor: Cursor) -> Completion | None:
         """What is left of a suggestion whose beginning is all that was typed since; none that was rejected."""
@@ -81,6 +90,7 @@ class Recent:
     def clear(self) -> None:
         """Forget the suggestions, not what was rejected."""
         self._made.clear()
+        self._empty.clear()
 
 
 def _typed(spot: Spot, text: str, offset: int, suggested: str) -> list[str]:

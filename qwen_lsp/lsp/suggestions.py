@@ -70,6 +70,8 @@ class Suggestions:
         if isinstance(found, Completion):
             self.recent.keep(work.cursor, found)
         if work.key[0] == AHEAD:
+            if isinstance(found, Nothing):
+                self.recent.keep_empty(work.cursor)
             return
         if usage is not None:
             self.pace = answered(self.pace, usage.engine_ms / 1000)

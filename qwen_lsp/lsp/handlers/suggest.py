@@ -24,6 +24,8 @@ from qwen_lsp.text.document import Cursor, Document
 from qwen_lsp.text.edits import typed_since
 from qwen_lsp.text.snapshot import Snapshot
 
+READ_S = 0.25  # nobody has read a suggestion and taken it earlier, and who types along has come to the next key
+NEARLY = 8  # characters left of one that is typed along: the next one should be there at its end
 N_OTHERS = 2  # suggestions beside the best one, where somebody pressed a key for them
 PAUSED = Nothing("paused: the command qwen.pause goes on")
 UNWANTED = Nothing("you did not want this suggestion here a moment ago")
@@ -207,8 +209,10 @@ def _shown(session: Session, asked: Asked, made: Made, *, is_known: bool) -> Sug
     session.editor.trace(what, found.usage, made.paused_s * 1000)
     offset = made.cursor.offset + len(typed)
     session.suggestions.offered(offer, Cursor(now, offset), found.text[len(typed) :])
-    # Once this answer is out: what begins now would run before the loop comes to write it.
-    asyncio.get_running_loop().call_later(0, _look_ahead, session, asked, Cursor(now, offset), found.text[len(typed) :])
+    rest, as_of = found.text[len(typed) :], session.document(uri)
+    # Never before this answer is out: what begins now would run before the loop comes to write it.
+    after_s = 0.0 if is_known and len(rest) <= NEARLY else READ_S
+    asyncio.get_running_loop().call_later(after_s, _look_ahead, session, asked, as_of, Cursor(now, offset), rest)
     others: list[tuple[str, str]] = []
     for text in (found.others or ()) if asked.n_others else ():
         if text.startswith(found.text[: len(typed)]):
@@ -222,15 +226,20 @@ def _imagined(asked: Asked) -> bool:
     return asked.snapshot.documents[asked.cursor.document.uri] is not asked.cursor.document
 
 
-def _look_ahead(session: Session, asked: Asked, cursor: Cursor, text: str) -> None:
-    """Have the next suggestion made as if this one were accepted, when the engine has nothing else to do."""
+def _look_ahead(session: Session, asked: Asked, as_of: Document | None, cursor: Cursor, text: str) -> None:
+    """Have the next suggestion made as if this one were accepted, when the engine has nothing else to do.
+
+    Not where somebody types on, and the document is no longer `as_of` the time when it was shown.
+    """
     suggestions, engine, complete = session.suggestions, session.engine, session.features.complete
+    if session.document(cursor.document.uri) is not as_of:
+        return
     if not asked.snapshot.settings.completion_prefetch or engine.state.kind != "ready":
         return
     found = Completion(text, cursor.offset, cursor.offset, NO_USAGE)
     snapshot, there = ahead.after(asked.snapshot, cursor, found)
     key = AHEAD, there.document.uri
-    if suggestions.recent.at(there) is not None or suggestions.making.fitting(key, there) is not None:
+    if suggestions.recent.knows(there) or suggestions.making.fitting(key, there) is not None:
         return
     ledger = session.ledger_ahead(snapshot, there)
     manner = Manner("warm-up", latest_of=AHEAD)

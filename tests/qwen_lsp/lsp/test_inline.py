@@ -194,6 +194,33 @@ async def test_the_next_suggestion_is_made_as_if_this_one_were_accepted() -> Non
     assert (await why(wire))[0] == ""
 
 
+async def test_nothing_is_made_ahead_of_a_suggestion_that_is_typed_past() -> None:
+    """Nobody has read it: the next key is there before."""
+    wire, editor = await opened("a\nz")
+    wire.engines[0].become("ready")
+    for n, key in enumerate("!?!?"):
+        assert (await wire.ask(INLINE, inline_at(URI, 0, n + 1)))["items"]
+        type_text(wire, editor, n + 1, key)
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 5)))["items"]
+    await wire.until_begun(6)
+    assert [manner.priority for manner in wire.script.manners] == [*["typing"] * 5, "warm-up"]
+    assert wire.script.begun[-1].document.text == "a!?!?suggestion\nz", "the last one was looked at"
+
+
+async def test_what_follows_a_suggestion_that_is_typed_along_is_made_once_before_its_end() -> None:
+    """Also where nothing follows it: that is known then."""
+    wire, editor = await opened("a\nz")
+    wire.engines[0].become("ready")
+    assert (await wire.ask(INLINE, inline_at(URI, 0, 1)))["items"]
+    wire.script.says = Nothing("the model has nothing to say here")
+    for n, key in enumerate("suggestio"):
+        type_text(wire, editor, n + 1, key)
+        assert (await wire.ask(INLINE, inline_at(URI, 0, n + 2)))["items"]
+        if n == 1:  # from here on eight characters are left
+            await wire.until_begun(2)
+    assert [there.document.text for there in wire.script.begun] == ["a\nz", "asuggestion\nz"]
+
+
 async def test_what_is_made_ahead_ends_when_somebody_asks() -> None:
     wire, editor = await opened("a")
     wire.engines[0].become("ready")
