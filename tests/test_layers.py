@@ -80,7 +80,8 @@ LAYERS = {
 
 # What only these modules may import.
 MLX = tuple(
-    f"inference.backends.{name}" for name in ("mlx", "mlx_draw", "mlx_load", "mlx_rows", "mlx_scan", "mlx_together")
+    f"inference.backends.{name}"
+    for name in ("mlx", "mlx_attention", "mlx_draw", "mlx_load", "mlx_rows", "mlx_scan", "mlx_together")
 )
 DOORS = {
     "lsprotocol": ("qwen_lsp.lsp", "qwen_lsp.demo"),

@@ -33,7 +33,10 @@ def import_engine() -> tuple[Any, Any]:
         import mlx.core as mx
         from mlx_lm.utils import load_model
 
-        from inference.backends import mlx_scan, mlx_together
+        from inference.backends import mlx_attention, mlx_scan
+
+        mlx_attention.install()  # what several sequences in one pass have instead falls back on it
+        from inference.backends import mlx_together
     finally:
         resource.setrlimit = set_limit
     mlx_scan.install()
@@ -73,12 +76,13 @@ def load(mx: Any, load_model: Any, path: Path, settings: EngineSettings) -> tupl
 
 def _store_by_column(mx: Any, model: Any) -> None:
     """The BLAS of MLX's processor builds takes twice as long on `x @ weight.T` where the rows of `weight` lie in order,
-    so its columns do. Doubles prefill there."""
-    from mlx.nn import Linear
+    so its columns do. Doubles prefill there, and halves the logits of a draft where they come of the embeddings."""
+    from mlx.nn import Embedding, Linear
     from mlx_lm.models.switch_layers import SwitchLinear
 
+    is_tied = model.language_model.args.tie_word_embeddings
     for module in model.modules():
-        if isinstance(module, Linear | SwitchLinear):
+        if isinstance(module, Linear | SwitchLinear) or (is_tied and isinstance(module, Embedding)):
             by_column = mx.contiguous(module.weight.swapaxes(-1, -2))
             mx.eval(by_column)
             module.weight = by_column.swapaxes(-1, -2)
