@@ -48,7 +48,7 @@ def test_equals_mlx(
     keys, values = (mx.random.normal((batch, heads[1], n_rows + n_spare, 16))[:, :, :n_rows] for _ in range(2))
     got, wanted = both(ours, queries, keys, values, mask="causal")
     assert got.shape == wanted.shape and got.dtype == wanted.dtype
-    assert mx.abs(got - wanted).max().item() <= WITHIN
+    assert mx.allclose(got, wanted, rtol=0, atol=WITHIN)
 
 
 def test_what_is_not_causal_is_left_to_mlx(ours: ModuleType) -> None:
