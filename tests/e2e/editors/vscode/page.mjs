@@ -40,7 +40,16 @@ export class Window {
     });
     await entry.click(WAIT); // Enter would take what is first just then
     await this.find(".tab.active", name);
-    await this.page.locator(".part.editor .monaco-editor .view-line").first().click(WAIT);
+    await this.focus();
+  }
+
+  /** Keys go to the editor. No click: the first line of the page may be one that is scrolled out of sight. */
+  async focus() {
+    const focused = this.page.locator(".part.editor .monaco-editor.focused").first();
+    await this.until("the editor has the keys", async () => {
+      await this.page.keyboard.press("Control+1");
+      return focused.waitFor({ timeout: 1_000 }).then(() => true, () => false);
+    });
   }
 
   /** A command from the palette: "Qwen: Title". */
