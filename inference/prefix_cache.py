@@ -25,6 +25,7 @@ FORK_WORTH = 256  # tokens: losing fewer than this from a kept sequence is cheap
 AHEAD_FORK_WORTH = 16  # the same where nobody waits: who types goes on with what a job ahead of need would cut
 MIN_BRANCH = 32  # tokens: a branch point nearer than this to a snapshot is not worth one of its own
 MAX_SNAPSHOTS = 16  # per sequence: bounds a look-up; bytes are what usually bounds them
+NEWEST = 6  # of them stay: a prompt's last marks and its end, where the next one parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class PrefixCache:
             kept.prompt_ends = {who: end for who, end in ends.items() if end != at}
         kept.stops[at] = Stop(snapshot, self._n_ended)
         if len(kept.stops) > MAX_SNAPSHOTS:
-            del kept.stops[min(list(kept.stops)[1:-1], key=lambda at: at - kept.before(at))]
+            del kept.stops[min(list(kept.stops)[1:-NEWEST], key=lambda at: at - kept.before(at))]
         return self._make_room(None, 0)
 
     def release(self, kept: Kept) -> None:

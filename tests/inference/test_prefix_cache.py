@@ -132,6 +132,22 @@ def test_a_key_goes_on_from_the_key_before_though_its_suggestion_was_followed_ah
     assert [sorted(kept.stops) for kept in cache.kept] == [[1000, 1007, 1013]], "one end of each"
 
 
+def test_a_log_of_many_small_hunks_goes_on_from_its_end() -> None:
+    """However many snapshots it had: the older ones go, that stand as near to each other."""
+    cache = cache_of(max_rows=100_000, max_sequences=4)
+    log = list(range(1000))
+    for n in range(3 * MAX_SNAPSHOTS):
+        for tail in ([*range(5000, 5060), 1], [*range(5000, 5060), 1, 2]):
+            prompt = [*log, *tail]
+            if n:
+                assert cache.match(pack(prompt)).n_tokens >= len(log) - (20 if len(tail) == 61 else 0)
+            kept = run_job(cache, prompt, [1000, len(log), len(log) + 50], n_answer=3, next_seq=n)
+            assert kept is not None
+            cache.release(kept)
+        log += range(9000 + 20 * n, 9020 + 20 * n)
+    assert all(len(kept.stops) == MAX_SNAPSHOTS and 1000 in kept.stops for kept in cache.kept)
+
+
 def test_gives_up_its_best_match_when_both_do_not_fit() -> None:
     cache = cache_of(max_rows=1000, max_sequences=4)
     kept = run_job(cache, list(range(900)), marks=[100], n_answer=0, next_seq=0)
