@@ -19,7 +19,8 @@ from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
 
 IDLE_S = 0.4  # after a request: who goes on typing has come back by then
-STAYS_KEYS = 8  # typed at a place, a second or so, before what stands around it is read: many are only passed
+SETTLES_KEYS = 3  # typed at a place before a rest there reads more than what was typed: many are only touched
+STAYS_KEYS = 8  # typed at a place, a second or so, before what stands around it is read
 NEAR_CHARS = 400  # from one request to the next at the same place
 MOST_FOUND = 64  # files whose last answer is kept
 
@@ -127,8 +128,23 @@ class Prompts:
 
     def _look(self) -> None:
         """At the last cursor: show what is lacking there, by the index too."""
-        if not self._growing:
+        if self._growing:
+            return
+        lacks_all = self._ledger is None or self._ledger.is_empty or (self._is_bare and bool(self._found))
+        if lacks_all or self._n_here >= SETTLES_KEYS:
             self._grow(rests=True)
+        else:
+            self._growing = True
+            self._spawn(self._touched())
+
+    async def _touched(self) -> None:
+        """A place where hardly anything was typed: it is told, and the place is not read."""
+        try:
+            cursor, old = self._cursor(), self._whole()
+            if cursor is not None and old is not None:
+                await self._tell(old, self._at(cursor.document.uri))
+        finally:
+            self._growing = False
 
     async def _prepare(self, uri: str) -> None:
         """What matters at the top of a file, where nobody has asked yet; and something to begin with."""

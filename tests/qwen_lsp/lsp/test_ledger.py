@@ -25,6 +25,7 @@ TEXT = "".join(f"def f{n}(value):\n    return value + {n}\n\n\n" for n in range(
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody rests unless a test says so, however slow the machine is."""
     monkeypatch.setattr(prompts, "IDLE_S", 600.0)
+    monkeypatch.setattr(prompts, "SETTLES_KEYS", 1)
     monkeypatch.setattr(prompts, "STAYS_KEYS", 1)
 
 
@@ -171,6 +172,31 @@ async def test_a_place_that_is_only_passed_is_not_read(monkeypatch: pytest.Monke
     assert not of._growing and window.engine.asked == []
     await window.ledger(OTHER)
     await until(lambda: "b.py" in of.paths())
+
+
+async def test_a_rest_where_hardly_anything_was_typed_reads_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the third key on it reads the lines around it."""
+    monkeypatch.setattr(prompts, "SETTLES_KEYS", 3)
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    window.engine.gate.set()
+    of = window.wire.server.session.prompts
+    text = "import os, sys, pathlib, typing\n"
+    read: list[int] = []
+    for n_keys in (1, 2, 3):
+        window.type(0, text)
+        tail = await window.ledger(line=n_keys)
+        assert tail is not None and tail.tail is not None and tail.tail.is_brief
+        monkeypatch.setattr(prompts, "IDLE_S", 0.0)
+        of.changed()
+        await until(lambda n_keys=n_keys: len(window.engine.asked) == n_keys and not of._growing)  # type: ignore[misc]
+        monkeypatch.setattr(prompts, "IDLE_S", 600.0)
+        of.rest()
+        assert of._ledger is not None and of._ledger.tail is not None
+        assert of._ledger.tail.is_brief == (n_keys < 3)
+        read.append(sum(len(each.text) for each in window.engine.asked[-1].prompt.segments if isinstance(each, Text)))
+    assert read[1] - read[0] < 2 * len(text) < read[2] - read[1]
 
 
 async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
