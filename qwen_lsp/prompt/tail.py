@@ -6,12 +6,14 @@ is laid anew with more around it. Does not know what else a prompt holds.
 
 from dataclasses import dataclass, field
 
-from qwen_lsp.context.pack import estimate, window_after
+from qwen_lsp.context.pack import BYTES_PER_TOKEN, estimate, window_after
 
-BEFORE_TOKENS = 96  # lines before the cursor when the tail is laid out anew; they may grow to twice that
+BEFORE_TOKENS = 96  # lines before the cursor when the tail is laid out anew
+MOST_TOKENS = 3 * BEFORE_TOKENS  # to which they may grow by typing
+WORN_TOKENS = MOST_TOKENS - BEFORE_TOKENS // 2  # laid anew in a quiet moment; sooner would read them more often
 AFTER_TOKENS = 48  # of the cursor's own line, and of those behind it
 BRIEF_SHARE = 4  # a brief tail has one in so many of these
-TAIL_TOKENS = 2 * BEFORE_TOKENS + 2 * AFTER_TOKENS  # at most, unless a single line is longer
+TAIL_TOKENS = MOST_TOKENS + 2 * AFTER_TOKENS  # at most, unless a single line is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,13 @@ def _is_near(last: Tail, place: Place) -> bool:
     if last.uri != place.source.uri or start > offset or text[start - 1 : start] not in "\n":
         return False
     first_line = last.before[: last.before.find("\n") + 1]
-    near = offset - start <= 8 * BEFORE_TOKENS and estimate(text[start:offset]) <= 2 * BEFORE_TOKENS
+    near = offset - start <= MOST_TOKENS * BYTES_PER_TOKEN and estimate(text[start:offset]) <= MOST_TOKENS
     return near and text.startswith(first_line, start)
 
 
 def is_worn(tail: Tail) -> bool:
     """Whether it should be laid anew in a quiet moment: it is brief, or long."""
-    return tail.is_brief or estimate(tail.before) > BEFORE_TOKENS + BEFORE_TOKENS // 2
+    return tail.is_brief or estimate(tail.before) > WORN_TOKENS
 
 
 def _start(text: str, offset: int, n_tokens: int) -> int:

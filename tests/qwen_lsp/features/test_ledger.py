@@ -132,7 +132,7 @@ def test_a_context_of_16k_has_a_ledger_with_2048_tokens_of_other_files() -> None
     room = room_for(asked)
     assert room is not None and room.others == 2048 and shortage(asked) is None
     assert shortage(replace(asked, ctx=4096)) == (
-        "ctx = 4096 has room for 664 tokens of other files (completion.context_tokens: 2048)"
+        "ctx = 4096 has room for 568 tokens of other files (completion.context_tokens: 2048)"
     )
     assert "ctx = 2048 is too short" in (shortage(replace(asked, ctx=2048)) or "")
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_lsp.context.pack import ContextFile
+from qwen_lsp.context.pack import ContextFile, estimate
 from qwen_lsp.prompt.hunks import hunks, lines, patched
 from qwen_lsp.prompt.ledger import LOG_TOKENS, Ledger, Place, Source, advanced, appended, based, due, excerpt
 from qwen_lsp.prompt.rebase import kept
-from qwen_lsp.prompt.tail import laid
+from qwen_lsp.prompt.tail import BEFORE_TOKENS, MOST_TOKENS, is_worn, laid
 
 BUDGET = 4000
 
@@ -70,6 +70,19 @@ def test_where_the_text_behind_the_cursor_is_another_one_the_tail_begins_anew_an
     assert jumped.is_brief and jumped.start > first.start and len(jumped.before) < 80
     closed = laid(jumped, at(lines.replace("x34", "($0)x34")), is_brief=True)
     assert closed.after != jumped.after and closed.is_brief
+
+
+def test_typing_on_lays_the_tail_anew_seldom_though_each_line_ends_in_a_quiet_moment() -> None:
+    """To lay it anew is to read all of it: that must not cost much more than what was typed."""
+    text, starts = FAR, set()
+    last = laid(None, at(FAR + "$0"))
+    for n in range(60):
+        text += f"value_{n:02} = compute(everything)\n"
+        last = laid(None if is_worn(last) else last, at(text + "$0"))
+        starts.add(last.start)
+    n_typed, n_laid = estimate(text[len(FAR) :]), len(starts) - 1
+    assert 0 < n_laid * BEFORE_TOKENS < n_typed
+    assert estimate(last.before) <= MOST_TOKENS
 
 
 def test_an_edit_elsewhere_is_one_hunk() -> None:
