@@ -16,6 +16,7 @@ from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.ledger import (
     LOG_SHARE,
     LOG_TOKENS,
+    Entry,
     Ledger,
     Place,
     Source,
@@ -31,6 +32,7 @@ from qwen_lsp.prompt.ledger import (
 )
 from qwen_lsp.prompt.rebase import as_shown, behind, excerpts, kept
 from qwen_lsp.prompt.rebase import front as in_front
+from qwen_lsp.prompt.segments import Prompt, Text
 from qwen_lsp.prompt.tail import TAIL_TOKENS, is_worn
 from qwen_lsp.settings import Layout, Settings
 from qwen_lsp.text.document import Cursor, Document
@@ -244,11 +246,26 @@ def due_at(ledger: Ledger, snapshot: Snapshot, cursor: Cursor, *, stays: bool) -
 
 
 async def warm(ledger: Ledger, engine: Engine, layout: Layout = "joint") -> None:
-    """Have the engine read all of it, after everything else that it has to do. Raises EngineError."""
-    request = Request(question(layout, hole_of(ledger)).prompt, 0, "warm-up")
+    """Have the engine read all of it, after everything else that it has to do. Raises EngineError.
+
+    Of a tail that shows nothing it reads no frame, either: what was told is read for another place.
+    """
+    prompt = question(layout, hole_of(ledger)).prompt
+    if ledger.log and ledger.tail is not None and not ledger.tail.before + ledger.tail.after and not prompt.turns:
+        prompt = _up_to(prompt, ledger.log[-1])
+    request = Request(prompt, 0, "warm-up")
     async with aclosing(engine.generate(request)) as items:
         async for _ in items:
             pass
+
+
+def _up_to(prompt: Prompt, entry: Entry) -> Prompt:
+    """The prompt to the end of an entry of its log, which is a segment; all of it where it is none."""
+    text = Text(entry) if isinstance(entry, str) else None
+    if text not in prompt.segments:
+        return prompt
+    end = len(prompt.segments) - prompt.segments[::-1].index(text)
+    return replace(prompt, segments=prompt.segments[:end], marks=tuple(mark for mark in prompt.marks if mark <= end))
 
 
 def hole_of(ledger: Ledger) -> Hole:

@@ -153,7 +153,8 @@ async def test_what_was_typed_here_is_read_without_the_tail_and_told_when_the_cu
         (asked,) = window.engine.asked
         window.engine.asked.clear()
         texts = [each.text for each in asked.prompt.segments if isinstance(each, Text)]
-        assert texts[-len(hunks) - 1 :] == [*hunks, "a.py\n"], "hunks, and no line around the cursor"
+        assert texts[-len(hunks) :] == hunks, "no line around the cursor, nor what it would stand in"
+        assert asked.prompt.segments[-1] == Text(hunks[-1])
     elsewhere = await window.ledger(line=10)
     assert elsewhere is not None and elsewhere.log == tuple(hunks) and of._told is None
 
