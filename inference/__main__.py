@@ -153,7 +153,8 @@ def _stop(options: argparse.Namespace, folders: Home) -> int:
     for record in stopped:
         print(f"stopped pid {record.pid}, {record.engine}, {record.model}")
     if not stopped:
-        print("no daemon runs")
+        n_others = len(control.status(folders))  # of code that has changed since, too
+        print(f"no such daemon runs; {n_others} other: stop --all" if n_others else "no daemon runs")
     return 0
 
 

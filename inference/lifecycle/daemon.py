@@ -7,16 +7,18 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
+from inference.lifecycle import ending
 from inference.lifecycle.home import Refused
 from inference.lifecycle.peer import guarded_protocol
 from inference.lifecycle.places import FileLock, Identity, Places, Record, write_record
@@ -66,17 +68,10 @@ class Watch:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but SIGTERM and SIGINT are a normal end: the process cleans up and exits 0."""
-
-    def __init__(self, config: uvicorn.Config, on_signal: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_signal = on_signal
+    """uvicorn, but signals are none of its business: `ending` heeds them, and they are a normal end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is threading.main_thread():  # no other thread gets signals
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         yield
 
 
@@ -87,6 +82,7 @@ class Daemon:
         self, scheduler: Scheduler, about: About, socket_path: Path, idle_exit_s: float, tcp: Tcp | None = None
     ) -> None:
         app = make_app(scheduler, about)
+        self.ending = threading.Event()  # set once it ends, from whichever thread
         self._scheduler = scheduler
         self._socket = socket_path
         self._watch = Watch(idle_exit_s, time.monotonic())
@@ -105,8 +101,7 @@ class Daemon:
                 timeout_graceful_shutdown=GRACE_S,
                 callback_notify=self._look,
                 timeout_notify=0,  # at each of uvicorn's ticks, one a second
-            ),
-            self.end,
+            )
         )
 
     async def run(self, *listeners: socket.socket) -> int:
@@ -129,6 +124,7 @@ class Daemon:
 
     def end(self) -> None:
         """Stop accepting and cancel all jobs. The model's thread may be deep in a chunk: nobody waits for it here."""
+        self.ending.set()
         if not self._server.should_exit:
             self._server.should_exit = True
             threading.Thread(target=self._scheduler.stop, daemon=True).start()
@@ -142,7 +138,7 @@ def serve(
     idle_exit_s: float,
     tcp: Tcp | None = None,
 ) -> int:
-    """Be the daemon; the exit code. 0 at once where another process is it already.
+    """Be the daemon, on the main thread; the exit code. 0 at once where another process is it already.
 
     The caller should leave with `os._exit`: the model's thread may still be loading, and it can not be interrupted.
     """
@@ -152,15 +148,27 @@ def serve(
         return 0
     listeners = [_listen(places), *([] if tcp is None else [_listen_on(tcp)])]
     try:
+        loop = asyncio.new_event_loop()  # not asyncio.run: it would wait for worker threads, up to minutes
+        daemon = Daemon(scheduler, about, places.socket, idle_exit_s, tcp)
+        ending.heed(daemon.ending, partial(loop.call_soon_threadsafe, daemon.end))
         address = f"unix:{places.socket}"
         write_record(places.record, _record(address, identity, about))
         log.info("pid %d serves %s on %s", about.pid, identity.engine, address)
-        loop = asyncio.new_event_loop()  # not asyncio.run: it would wait for worker threads, up to minutes
-        return loop.run_until_complete(Daemon(scheduler, about, places.socket, idle_exit_s, tcp).run(*listeners))
+        return _run(loop, daemon, listeners)
     finally:
         places.socket.unlink(missing_ok=True)
         places.record.unlink(missing_ok=True)
         lock.release()
+
+
+def _run(loop: asyncio.AbstractEventLoop, daemon: Daemon, listeners: Sequence[socket.socket]) -> int:
+    try:
+        return loop.run_until_complete(daemon.run(*listeners))
+    except Exception as error:  # the interpreter's own end would wait for threads, and free what the model's works on
+        daemon.ending.set()
+        where = traceback.extract_tb(error.__traceback__)[-1]  # its message could hold text of a user's
+        log.error("ending: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
+        return 1
 
 
 def _record(address: str, identity: Identity, about: About) -> Record:

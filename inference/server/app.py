@@ -255,11 +255,18 @@ async def _answer_surprise(request: Request, problem: Exception) -> Response:
 
 
 class _Boundary:
-    """Where an error that nobody named ends: it has been logged and answered, uvicorn need not print it again."""
+    """Where an error that nobody named ends: it has been logged and answered, uvicorn need not print it again.
+
+    Only the daemon's end cancels a request here. One that still sends its body hears why; other answers have begun.
+    """
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(Exception):
-            await self._app(scope, receive, send)
+            try:
+                await self._app(scope, receive, send)
+            except asyncio.CancelledError:
+                problem = ModelLoading("the daemon stops")
+                await JSONResponse(answers.error(problem), status_code=problem.status)(scope, receive, send)

@@ -184,7 +184,10 @@ def homes() -> Iterator[Path]:
 
 
 def ours(engine: Engine, home: Path) -> Server:
-    """The daemon of `home`, started as a window starts it. Stopped as `inference stop` does: cleanly."""
+    """The daemon of `home`, started as a window starts it. Stopped as `inference stop` does: cleanly.
+
+    With --all: if a file of the package is edited meanwhile, the daemon is of another build than who stops it.
+    """
     environment = os.environ | ONE_THREAD | {"QWEN_LSP_HOME": str(home)}
 
     def inference(*arguments: str) -> str:
@@ -199,7 +202,7 @@ def ours(engine: Engine, home: Path) -> Server:
     pid = int(json.loads(get(path, "/health")[1])["pid"])
     server = Server("ours", engine, pid, path, time.perf_counter() - begun)
     server._stack.callback(psutil.Process(pid).wait, START_TIMEOUT_S)
-    server._stack.callback(inference, "stop", "--engine", engine)
+    server._stack.callback(inference, "stop", "--all")
     return server
 
 
