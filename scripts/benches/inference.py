@@ -1,10 +1,13 @@
 """The inference daemon against its peers, on the embedded model: tokens evaluated, first token, CPU time, decoding.
 
-    scripts/bench inference [--engine llama|mlx|all] [--contexts 1k,4k,16k,32k] [--out FOLDER] [--quick]
+    scripts/bench inference [--engine llama|mlx|all] [--contexts 1k,4k,16k,32k] [--parts traces,during,edits]
+                            [--out FOLDER] [--quick]
 
 Each server is started as its users start it and gets the same prompts (`inference_traces`), greedy, on one thread. The
 counts are the servers' own. Our answers are then asked again of a fresh daemon that has nothing in its cache: any other
-text fails the run. Prints tables and the goals of DESIGN.md section 7; writes figures.json and two PNG curves.
+text fails the run. A run can be split by contexts, and by parts: the traces with cold prompts and a restart, typing
+during another's prefill, recorded edits. Prints tables and the goals of DESIGN.md section 7; writes figures.json and
+two PNG curves.
 """
 
 import argparse
@@ -27,12 +30,12 @@ from inference.tokenizer import from_folder
 from scripts.benches.inference_figures import as_json, rows, table_lines
 from scripts.benches.inference_goals import Verdict, verdict_lines, verdicts
 from scripts.benches.inference_plot import curves
-from scripts.benches.inference_run import SEED, Bench, Plan
+from scripts.benches.inference_run import PARTS, SEED, Bench, Part, Plan
 from scripts.benches.inference_servers import EMBEDDED, PEER, Engine
 from scripts.benches.inference_traces import Controls, Material, material
 
 CONTEXTS, QUICK_CONTEXTS = (1_000, 4_000, 16_000, 32_000), (1_000, 4_000)
-PATIENCE_S: dict[Engine, float] = {"llama": 40.0, "mlx": 10.0}  # off Metal, MLX is there for its counts
+PATIENCE_S: dict[Engine, float] = {"llama": 90.0, "mlx": 10.0}  # off Metal, MLX is there for its counts
 MIN_TOKENS = 8_000  # of text: forced answers are drawn from it, too
 VERSIONS = ("cyllama", "xllamacpp", "mlx", "mlx-lm", "tokenizers", "numpy")
 
@@ -46,13 +49,13 @@ def main(arguments: Sequence[str]) -> int:
     machine = _machine()
     options.out.mkdir(parents=True, exist_ok=True)
     base, other = _materials(max(contexts[-1], MIN_TOKENS))
-    bench = Bench(Plan(engines, contexts, options.quick, patience), base, other, options.out)
+    bench = Bench(Plan(options.parts, engines, contexts, options.quick, patience), base, other, options.out)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("cut off"))  # as `timeout` does: what was found is reported
     try:
         for engine in engines:
             bench.engine(engine)
     finally:  # minutes of figures are not lost to what came after them
-        if bench.results.samples:
+        if not bench.results.is_empty:
             _report(bench, machine | {"load_after": os.getloadavg()})
     return 1 if bench.results.differing else 0
 
@@ -83,7 +86,7 @@ def _report(bench: Bench, machine: dict[str, Any]) -> None:
     content |= {"verdicts": as_json(judged), "rows": as_json(table)} | asdict(found)
     path = bench.folder / "figures.json"
     path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    bench.say("wrote " + ", ".join(map(str, (path, *curves(table, bench.folder)))))
+    bench.say("wrote " + ", ".join(map(str, (path, *(curves(table, bench.folder) if table else ())))))
 
 
 def _machine() -> dict[str, Any]:
@@ -107,11 +110,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench inference", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--engine", choices=("llama", "mlx", "all"), default="all")
     parser.add_argument("--contexts", type=_contexts, metavar="1k,4k,...", help="in tokens; default: 1k,4k,16k,32k")
+    parser.add_argument("--parts", type=_parts, default=PARTS, metavar=",".join(PARTS))
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="FOLDER")
     parser.add_argument("--quick", action="store_true", help="1k and 4k, few requests: does it run? not a measurement")
     text = "leave out contexts where one cold request takes longer; default: " + str(PATIENCE_S)
     parser.add_argument("--patience", type=float, metavar="SECONDS", help=text)
     return parser
+
+
+def _parts(text: str) -> tuple[Part, ...]:
+    wanted = text.split(",")
+    if set(wanted) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"parts are {', '.join(PARTS)}")
+    return tuple(part for part in PARTS if part in wanted)
 
 
 def _contexts(text: str) -> tuple[int, ...]:

@@ -32,6 +32,11 @@ def cold(engine: Engine, context: int, ask: Ask, start: Callable[[Path], Server]
     return Cold(engine, context, first_s, cpu_s, raw["seconds"], raw["cpu_s"], raw["chunk_s"], usual["cpu_s"])
 
 
+def chunk_s(engine: Engine, ask: Ask) -> float:
+    """Seconds of the longest step of the bare engine in this prompt."""
+    return _raw(engine, [ask.prompt])["chunk_s"]
+
+
 def child(module: str, *arguments: str, work: Any) -> str:
     """A module of this folder with work on its stdin; its last line."""
     command = [sys.executable, "-m", f"scripts.benches.{module}", *arguments]

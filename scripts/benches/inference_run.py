@@ -3,21 +3,22 @@
 import json
 import random
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Literal, TypeVar, get_args
 
 import platformdirs
 
 from inference.speculate import replay
 from inference.tokenizer import from_folder
 from scripts.benches import inference_traces as traces
-from scripts.benches.inference_cold import child, cold
+from scripts.benches.inference_cold import child, chunk_s, cold
 from scripts.benches.inference_commits import recorded
+from scripts.benches.inference_during import LONG_PREFILL, first_tokens
 from scripts.benches.inference_figures import Cold, Decoded, Forced, Preempted, Sample, Step
 from scripts.benches.inference_servers import (
     EMBEDDED,
@@ -32,6 +33,8 @@ from scripts.benches.inference_servers import (
 )
 from scripts.benches.inference_traces import Ask, Material, Trace
 
+T = TypeVar("T")
+
 SEED = 0
 N_KEYS = 24
 N_LOG_EDITS = 4
@@ -42,15 +45,18 @@ GROWTH = 1.3  # attention makes each token dearer the more stand before it
 GATE_ALL_S = 4.0  # where a cold request takes longer, only GATE_ALWAYS are asked again
 GATE_ALWAYS = ("ledger", "switch")
 SAVED_S = 5.0  # an idle daemon writes its trunk to disk after two seconds
-LONG_PREFILL = 30_000
-LONG_STARTED, TYPING_PAUSE = 0.15, 0.08  # of the time that the long prefill takes alone
 FORCED = {"llama": (12, 1500), "mlx": (3, 400)}  # forced answers: how many, tokens each at most
+
+
+Part = Literal["traces", "during", "edits"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to run. `patience_s`: a cold request that would take longer is not made, and its context is cut."""
 
+    parts: tuple[Part, ...]
     engines: tuple[Engine, ...]
     contexts: tuple[int, ...]  # ascending
     is_quick: bool
@@ -72,6 +78,10 @@ class Results:
     cuts: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     n_compared: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.samples or self.preempted or self.decoded)
 
     def first_token_s(self, engine: str, server: str) -> tuple[int, float]:
         """Of the longest cold request so far, and its context; zeros before any."""
@@ -95,16 +105,17 @@ class Bench:
         print(f"[{time.monotonic() - self.begun:5.0f} s] {line}", file=sys.stderr, flush=True)
 
     def engine(self, engine: Engine) -> None:
-        """All contexts on our daemon and on its peer, then decoding."""
-        for context in self.plan.contexts:
+        """All contexts on our daemon and on its peer, then two clients, then decoding."""
+        for context in self.plan.contexts if "traces" in self.plan.parts else ():
             if self._is_affordable(engine, "ours", context):
                 self._ours(engine, context)
             if self._is_affordable(engine, PEER[engine], context):
                 self._peer(engine, context)
-        for server in ("ours", PEER[engine]):
+        for server in ("ours", PEER[engine]) if "during" in self.plan.parts else ():
             self._preempted(engine, server)
-        self.say(f"{engine}: recorded edits")
-        self.results.decoded.append(self._decode(engine))
+        if "edits" in self.plan.parts:
+            self.say(f"{engine}: recorded edits")
+            self.results.decoded.append(self._decode(engine))
 
     def _is_affordable(self, engine: Engine, server: str, context: int) -> bool:
         """Judged by the longest context so far; the first one always is."""
@@ -228,21 +239,25 @@ class Bench:
     # --- two clients --------------------------------------------------------------------------------------------
 
     def _preempted(self, engine: Engine, kind: str) -> None:
-        """Typing in a small prompt, alone and while another window's long prompt is evaluated."""
+        """The long prompt is as long as the longest of the traces; without traces, it is timed alone before."""
         context, long_s = self.results.first_token_s(engine, kind)
-        long = Ask(self.other.base[: min(context, LONG_PREFILL)])
+        long = Ask(self.other.base[: min(context or self.plan.contexts[-1], LONG_PREFILL)])
+        if not context:
+            long_s = self._on_a_fresh_one(engine, kind, lambda server: server.ask(long, max_tokens=1).first_token_s)
         self.say(f"{kind}: typing during a prefill of {len(long.prompt)} tokens")
         keys = traces.typing_at_end(self.material.cut(self.plan.contexts[0]), self.plan.n_keys)
+        alone, during = self._on_a_fresh_one(engine, kind, lambda server: first_tokens(server, keys, long, long_s))
+        chunks_s = [c.chunk_s for c in self.results.cold if c.engine == engine] or [chunk_s(engine, long)]
+        found = Preempted(engine, kind, len(long.prompt), max(chunks_s), tuple(alone), tuple(during))
+        self.results.preempted.append(found)
+
+    def _on_a_fresh_one(self, engine: Engine, kind: str, ask: Callable[[Server], T]) -> T:
         with homes() as home:
             server = self._start(engine, home) if kind == "ours" else self._start_peer(engine)
             try:
-                server.ask(keys.first[0])
-                alone = [server.ask(ask).first_token_s for ask in keys.keys]
-                during = _typed_meanwhile(server, long, keys, long_s)
+                return ask(server)
             finally:
                 server.stop()
-        chunk_s = max(c.chunk_s for c in self.results.cold if c.engine == engine)
-        self.results.preempted.append(Preempted(engine, kind, len(long.prompt), chunk_s, tuple(alone), tuple(during)))
 
     # --- decoding -----------------------------------------------------------------------------------------------
 
@@ -274,19 +289,3 @@ class Bench:
             edits=Forced(**drawn["edits"]),
             others=Forced(**drawn["others"]),
         )
-
-
-def _typed_meanwhile(server: Server, long: Ask, keys: Trace, long_s: float) -> list[float]:
-    """First tokens of the keys that were answered while the long prompt was evaluated, which takes `long_s` alone."""
-    other = threading.Thread(target=server.ask, args=(long, 1, "refactor"))
-    other.start()
-    found: list[float] = []
-    time.sleep(LONG_STARTED * long_s)
-    for ask in keys.keys:
-        answer = server.ask(ask)
-        if not other.is_alive():
-            break
-        found.append(answer.first_token_s)
-        time.sleep(TYPING_PAUSE * long_s)
-    other.join()
-    return found
