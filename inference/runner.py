@@ -108,7 +108,8 @@ class Runner:
         run.kept = self.cache.begin(match, self._sequence(match), to_come)
         run.n_done = run.n_cached = match.n_tokens
         last = len(run.job.prompt) - 1  # the same prompt again, or a longer one, costs what follows here
-        run.stops = sorted({at for at in (*run.job.cache_marks, match.branch, last) if match.n_tokens < at <= last})
+        end = last + (run.job.max_tokens == 0)  # where no answer follows, what comes next may begin at the very end
+        run.stops = sorted({at for at in (*run.job.cache_marks, match.branch, last) if match.n_tokens < at <= end})
         constraint = None if run.job.constraint is None else run.job.constraint()
         run.sampler = self.backend.sampler(run.job.sampling, constraint)
         return True

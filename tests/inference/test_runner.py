@@ -112,6 +112,18 @@ def test_a_warm_up_samples_nothing_and_serves_the_next_job() -> None:
     assert complete(runner, [1, 2, 3, 4]).n_cached == 2
 
 
+def test_a_warm_up_is_gone_on_from_at_its_very_end_where_that_is_marked() -> None:
+    runner = make_runner()
+    log = [7] * 500
+    run = Run(Job("job", tuple(log), 0, cache_marks=(400, 500)), pack(log))
+    assert runner.begin(run)
+    while run.n_done < len(log):
+        runner.step(run)
+    runner.end(run)
+    for tail in ([1] * 60, [2] * 60, [3] * 60):  # the mark outlives other prompts' ends
+        assert complete(runner, [*log, *tail]).n_cached == 500
+
+
 def test_a_right_prediction_takes_few_passes_and_a_wrong_one_changes_nothing() -> None:
     prompt = list(range(1, 100))
     expected = oracle(prompt, 120)
