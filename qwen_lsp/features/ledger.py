@@ -3,7 +3,7 @@
 The session keeps the ledger; here is only how the next one comes from it. Files that may not be shown are no source.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,6 @@ from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.ledger import (
     LOG_SHARE,
     LOG_TOKENS,
-    Entry,
     Ledger,
     Place,
     Source,
@@ -32,7 +31,7 @@ from qwen_lsp.prompt.ledger import (
 )
 from qwen_lsp.prompt.rebase import as_shown, behind, excerpts, kept
 from qwen_lsp.prompt.rebase import front as in_front
-from qwen_lsp.prompt.segments import Prompt, Text
+from qwen_lsp.prompt.segments import up_to
 from qwen_lsp.prompt.tail import TAIL_TOKENS, is_worn
 from qwen_lsp.settings import Layout, Settings
 from qwen_lsp.text.document import Cursor, Document
@@ -128,8 +127,14 @@ def _ends(settings: Settings) -> int:
     return TAIL_TOKENS + settings.completion_max_tokens + HEAL_TOKENS
 
 
-def compacted(snapshot: Snapshot, cursor: Cursor, found: Iterable[Item] = (), old: Ledger | None = None) -> Ledger:
-    """A ledger with a new base, that keeps what it can of the old one's.
+def compacted(
+    snapshot: Snapshot,
+    cursor: Cursor,
+    found: Iterable[Item] = (),
+    old: Ledger | None = None,
+    untrue: Collection[str] = (),
+) -> Ledger:
+    """A ledger with a new base, that keeps what it can of the old one's, but no excerpt of an `untrue` path.
 
     `found`: what the index says matters around here; open files take the room that it leaves, all of it without.
     """
@@ -140,9 +145,10 @@ def compacted(snapshot: Snapshot, cursor: Cursor, found: Iterable[Item] = (), ol
     wanted = tuple(_still_there(found, sources))
     front: tuple[ContextFile, ...] = ()
     if old is not None:
-        front = kept(old, sources, most, lambda file: True)
+        front = kept(old, sources, most, lambda file: file.path not in untrue)
         if _others(front, place) + sum(item.n_tokens for item in _unseen(front, wanted)) > room:
             paths = {item.symbol.path for item in wanted} | {source.path for source in sources.values()}
+            paths -= set(untrue)
             front = kept(old, sources, most, lambda file: file.path in paths)
     old = old or Ledger(_repository(snapshot))
     files = files_of(_unseen(front, wanted))
@@ -251,21 +257,13 @@ async def warm(ledger: Ledger, engine: Engine, layout: Layout = "joint") -> None
     Of a tail that shows nothing it reads no frame, either: what was told is read for another place.
     """
     prompt = question(layout, hole_of(ledger)).prompt
-    if ledger.log and ledger.tail is not None and not ledger.tail.before + ledger.tail.after and not prompt.turns:
-        prompt = _up_to(prompt, ledger.log[-1])
+    last, tail = ledger.log[-1] if ledger.log else None, ledger.tail
+    if isinstance(last, str) and tail is not None and not tail.before + tail.after and not prompt.turns:
+        prompt = up_to(prompt, last)
     request = Request(prompt, 0, "warm-up")
     async with aclosing(engine.generate(request)) as items:
         async for _ in items:
             pass
-
-
-def _up_to(prompt: Prompt, entry: Entry) -> Prompt:
-    """The prompt to the end of an entry of its log, which is a segment; all of it where it is none."""
-    text = Text(entry) if isinstance(entry, str) else None
-    if text not in prompt.segments:
-        return prompt
-    end = len(prompt.segments) - prompt.segments[::-1].index(text)
-    return replace(prompt, segments=prompt.segments[:end], marks=tuple(mark for mark in prompt.marks if mark <= end))
 
 
 def hole_of(ledger: Ledger) -> Hole:

@@ -23,6 +23,7 @@ from qwen_lsp.index import frames
 from qwen_lsp.index.build import Progress, Report, build, update
 from qwen_lsp.index.database import index_folder, is_damage, store_folder
 from qwen_lsp.index.locks import Taken
+from qwen_lsp.index.repository import checked_out
 from qwen_lsp.index.rules import Reason, Skipped
 from qwen_lsp.index.scan import Folder, opened
 from qwen_lsp.index.store import Store
@@ -64,7 +65,14 @@ class State:
     trouble: str = ""
 
 
-Say = Callable[[State], None]
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """To the window: another commit is checked out at this root than before, and the store has its files."""
+
+    root: str
+
+
+Say = Callable[[State | Switched], None]
 
 
 @dataclass(slots=True)
@@ -73,6 +81,7 @@ class _Kept:
 
     root: Path
     look_at: float
+    at: str | None = None  # what is checked out, as of the last look or batch
     settler: Settler = field(default_factory=Settler)
     watch: Watch | None = None
     store: Store | None = None
@@ -159,6 +168,13 @@ class Indexer:
         elif isinstance(kept.top, Folder):
             paths = [Path(path).relative_to(kept.root).as_posix() for path in batch.paths]
             update(kept.store, kept.root, kept.top, paths)
+            self._compare(kept)
+
+    def _compare(self, kept: _Kept) -> None:
+        """Tell of a switch of branches once what it changed is in the store; git writes it down after the files."""
+        before, kept.at = kept.at, checked_out(kept.root)
+        if before not in (None, kept.at):
+            self._say(Switched(str(kept.root)))
 
     def _look(self, kept: _Kept) -> None:
         """Watch the folders that there are now, then compare: what happens between the two is hinted."""
@@ -187,6 +203,7 @@ class Indexer:
             trouble = "there is no room for all files" if report.is_full else state.trouble
             n_skipped = _remarkable(report, totals.skipped)
             self._say(replace(state, phase="ready", n_done=totals.n_files, n_skipped=n_skipped, trouble=trouble))
+            self._compare(kept)
 
     def _watched(self, kept: _Kept) -> str:
         kept.top = opened(kept.root)
@@ -238,9 +255,9 @@ def main(arguments: Sequence[str]) -> int:
     stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
-    def say(state: State) -> None:
+    def say(news: State | Switched) -> None:
         with suppress(BrokenPipeError):  # the end of stdin tells it as well
-            frames.write(stdout, state)
+            frames.write(stdout, news)
 
     indexer = Indexer([Path(name) for name in arguments], say)
     threading.Thread(target=_hear, args=(sys.stdin.buffer, indexer), daemon=True).start()

@@ -16,11 +16,24 @@ def repository_top(folder: Path) -> Path | None:
 
 def shared_folder(top: Path) -> Path:
     """Where the repository with this top keeps what its work trees share; also its name across them."""
+    own = _own_folder(top)
+    return Path(os.path.normpath(own / _first_line(own / "commondir"))) if own != top / ".git" else own
+
+
+def checked_out(folder: Path) -> str:
+    """What the work tree around the folder is at, as git writes it down: branch and commit; "" without a repository."""
+    top = repository_top(folder)
+    if top is None:
+        return ""
+    head = _first_line(_own_folder(top) / "HEAD")
+    at = _first_line(shared_folder(top) / head.removeprefix("ref:").strip()) if head.startswith("ref:") else ""
+    return f"{head} {at}"
+
+
+def _own_folder(top: Path) -> Path:
+    """Where git keeps what belongs to this work tree alone."""
     here = top / ".git"
-    if here.is_dir():
-        return here
-    own = top / _first_line(here).removeprefix("gitdir:").strip()
-    return Path(os.path.normpath(own / _first_line(own / "commondir")))
+    return here if here.is_dir() else top / _first_line(here).removeprefix("gitdir:").strip()
 
 
 def defaults() -> tuple[bool, Path]:

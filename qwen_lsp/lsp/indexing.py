@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from qwen_lsp.index.database import index_folder, store_folder
-from qwen_lsp.index.indexer import Hint, Look, State
+from qwen_lsp.index.indexer import Hint, Look, State, Switched
 from qwen_lsp.index.live import Buffer
 from qwen_lsp.index.locks import Taken
 from qwen_lsp.index.rules import HUGE_BYTES
@@ -59,17 +59,19 @@ class Indexing:
         documents: Callable[[], Mapping[str, Document]],
         tell: Tell,
         launch: Launch,
+        looked: Callable[[], None],
+        switched: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
-        looked: Callable[[], None] = lambda: None,
     ) -> None:
         """`documents`: what is open, by URI. `tell`: a line for people, and whether it is worth a display. `looked`:
-        called after each look at everything."""
+        called after each look at everything; `switched`: once the index has what another commit has on the disk."""
         self.roots = roots
         self._documents = documents
         self._tell = tell
         self._launch = launch
         self._clock = clock
         self._looked = looked
+        self._switched = switched
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self._indexer: Child | None = None
@@ -164,6 +166,9 @@ class Indexing:
         self._tell("no index: its process ended again and again", False)
 
     def _heard(self, state: object) -> None:
+        if isinstance(state, Switched):
+            self._switched()
+            return
         assert isinstance(state, State)
         self._states[state.root] = state
         if state.phase == "ready" and self._refused:

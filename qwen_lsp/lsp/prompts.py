@@ -10,11 +10,13 @@ from dataclasses import replace
 from functools import partial
 
 from qwen_lsp.context.pack import ContextFile, Item
-from qwen_lsp.features.ledger import bare, due_at, grown, is_possible, room_for, told, turned
+from qwen_lsp.context.rank import shown_path
+from qwen_lsp.features.ledger import bare, compacted, due_at, grown, is_possible, room_for, told, turned
 from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Spawn
 from qwen_lsp.prompt.ledger import Ledger, Tail
+from qwen_lsp.prompt.rebase import excerpts
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
 
@@ -44,6 +46,7 @@ class Prompts:
         self._told: Ledger | None = None  # the same with what was typed here since, read for when the cursor leaves
         self._epoch = 0
         self._is_bare = False  # its base was made without the index
+        self._is_switched = False  # another commit is checked out than when it was made
         self._growing = False
         self._last: tuple[str, int] | None = None  # URI and offset of the last request
         self._n_here = 0  # requests at that place, in a row
@@ -53,7 +56,7 @@ class Prompts:
     def reset(self) -> None:
         """Begin anew: what may be shown, or where it goes, has changed."""
         self._epoch += 1
-        self._ledger, self._told, self._is_bare = None, None, False
+        self._ledger, self._told, self._is_bare, self._is_switched = None, None, False, False
         self._found.clear()
 
     def opened(self, uri: str) -> None:
@@ -69,6 +72,12 @@ class Prompts:
         recent = self._snapshot().recent
         if recent and recent[0] not in self._found:
             self._spawn(self._prepare(recent[0]))
+
+    def switched(self) -> None:
+        """Another commit is checked out, and the index has it: at rest, what is shown of closed files is looked at."""
+        self._found.clear()
+        self._is_switched = True
+        self.changed()
 
     def turn(self, cursor: Cursor) -> Ledger | None:
         """The ledger for a request at the cursor, in the documents as they are now; None where there can be none."""
@@ -131,7 +140,7 @@ class Prompts:
         if self._growing:
             return
         lacks_all = self._ledger is None or self._ledger.is_empty or (self._is_bare and bool(self._found))
-        if lacks_all or self._n_here >= SETTLES_KEYS:
+        if lacks_all or self._is_switched or self._n_here >= SETTLES_KEYS:
             self._grow(rests=True)
         else:
             self._growing = True
@@ -178,9 +187,24 @@ class Prompts:
                 return
             if found is not None:
                 self._keep(cursor.document.uri, found)
-            await self._read_more(snapshot, cursor, found, rests=rests)
+            if not (self._is_switched and await self._followed(snapshot, cursor, found or ())):
+                await self._read_more(snapshot, cursor, found, rests=rests)
         finally:
             self._growing = False
+
+    async def _followed(self, snapshot: Snapshot, cursor: Cursor, found: tuple[Item, ...]) -> bool:
+        """After a switch: a base without what the disk no longer says. False where all that is shown is true."""
+        epoch, old = self._epoch, self._whole()
+        shown = {shown_path(uri, snapshot.roots) for uri in snapshot.documents}
+        closed = [file for file in excerpts(old) if file.path not in shown] if old is not None else []
+        untrue = await self._retrieval.untrue(cursor.document.uri, closed)
+        if not untrue:
+            self._is_switched = False
+            return False
+        fresh = compacted(snapshot, cursor, found, old, untrue)
+        if await self._read(fresh) and epoch == self._epoch:
+            self._ledger, self._told, self._is_switched = fresh, None, False
+        return True
 
     async def _read_more(
         self, snapshot: Snapshot, cursor: Cursor, found: tuple[Item, ...] | None, *, rests: bool

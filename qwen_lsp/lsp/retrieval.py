@@ -7,13 +7,15 @@ keeps what it learned of other files for the next time. Knows no prompt and no L
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from qwen_lsp.context.memo import Memo
-from qwen_lsp.context.pack import Item
+from qwen_lsp.context.pack import ContextFile, Item
 from qwen_lsp.context.retrieve import Workspace, packed, ranking
+from qwen_lsp.context.texts import reader
+from qwen_lsp.context.truth import untrue
 from qwen_lsp.lsp.indexing import Located
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
@@ -47,6 +49,16 @@ class Retrieval:
 
         asked.add_done_callback(answered)
         return await asyncio.shield(asked)
+
+    async def untrue(self, uri: str, files: Iterable[ContextFile]) -> frozenset[str]:
+        """The paths of those excerpts that the files on the disk, around this document, no longer say."""
+        located = self._locate(uri)
+        if located is None:
+            return frozenset()
+        root = located.root
+        located.symbols.close()
+        shown = tuple(files)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: untrue(shown, reader(root, {})))
 
     async def close(self) -> None:
         """Wait for what is being asked; a part of a second."""

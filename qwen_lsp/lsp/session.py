@@ -253,7 +253,9 @@ class Session:
             old.stop()
         self._indexing = None
         if roots:
-            self._indexing = Indexing(roots, self.open_documents, self.status.index, self._launch, looked=self._looked)
+            self._indexing = Indexing(
+                roots, self.open_documents, self.status.index, self._launch, self._looked, self.prompts.switched
+            )
             self.spawn(self._indexing.run())
 
     def _looked(self) -> None:

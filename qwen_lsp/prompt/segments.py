@@ -4,7 +4,7 @@ Does not know tokens, layouts or the engine. User text is only ever a `Text`, wh
 tokens disabled: a file that contains `<|im_end|>` is text.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -54,3 +54,11 @@ class Prompt:
     stop: tuple[str, ...] = ()
     stop_controls: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
+
+
+def up_to(prompt: Prompt, text: str) -> Prompt:
+    """The prompt to the end of the last segment that is this text; all of it where none is."""
+    if Text(text) not in prompt.segments:
+        return prompt
+    end = len(prompt.segments) - prompt.segments[::-1].index(Text(text))
+    return replace(prompt, segments=prompt.segments[:end], marks=tuple(mark for mark in prompt.marks if mark <= end))

@@ -13,8 +13,9 @@ import pytest
 
 from qwen_lsp.index import frames, indexer
 from qwen_lsp.index.database import index_folder, store_folder
-from qwen_lsp.index.indexer import DEGRADED_LOOK_S, LOOK_S, Hint, Indexer, Look, State
+from qwen_lsp.index.indexer import DEGRADED_LOOK_S, LOOK_S, Hint, Indexer, Look, State, Switched
 from qwen_lsp.index.locks import locked
+from qwen_lsp.index.repository import checked_out
 from qwen_lsp.index.snapshot import Index
 from qwen_lsp.index.store import Store
 from tests.qwen_lsp.index.trees import git, repository, write
@@ -29,10 +30,14 @@ class Window:
         self.root = root
         self._news = threading.Condition()
         self.states: list[State] = []
+        self.n_switched = 0
 
-    def say(self, state: State) -> None:
+    def say(self, news: State | Switched) -> None:
         with self._news:
-            self.states.append(state)
+            if isinstance(news, Switched):
+                self.n_switched += 1
+            else:
+                self.states.append(news)
             self._news.notify_all()
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -101,11 +106,28 @@ def test_saves_renames_and_branches_reach_the_store(tmp_path: Path) -> None:
         window.until_defined("f_two", "f_last")
         (root / "b.py").unlink()
         window.until_defined("f_last")
+        assert window.n_switched == 0
         git(root, "checkout", "--quiet", "--force", "many")
         window.until_defined("f_one", "f_last", "f_0", "f_399")
+        window.until(lambda: window.n_switched == 1)
         git(root, "checkout", "--quiet", "--force", "main")
         window.until_defined("f_one", "f_last")
+        window.until(lambda: window.n_switched == 2)
     assert window.states[-1].trouble == ""
+
+
+def test_what_is_checked_out_is_known_in_every_work_tree(tmp_path: Path) -> None:
+    root = write(repository(tmp_path / "w"), {"a.py": "x = 1\n"})
+    assert checked_out(tmp_path) == "" and checked_out(root) == "ref: refs/heads/main "
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message=one")
+    first = checked_out(root)
+    git(root, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "linked"))
+    assert first.startswith("ref: refs/heads/main ") and first.split()[2] == checked_out(tmp_path / "linked").split()[2]
+    git(tmp_path / "linked", "commit", "--quiet", "--allow-empty", "--message=two")
+    assert checked_out(tmp_path / "linked") != first == checked_out(root)
+    git(root, "checkout", "--quiet", "--detach")
+    assert checked_out(root) == f"{first.split()[2]} "
 
 
 class PlayedWatch:

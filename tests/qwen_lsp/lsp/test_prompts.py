@@ -11,7 +11,7 @@ from qwen_lsp.engine.client import Request
 from qwen_lsp.features.complete import Nothing
 from qwen_lsp.index.build import build
 from qwen_lsp.index.database import index_folder, store_folder
-from qwen_lsp.index.indexer import State
+from qwen_lsp.index.indexer import State, Switched
 from qwen_lsp.index.store import Store
 from qwen_lsp.lsp import prompts
 from qwen_lsp.prompt.ledger import Ledger
@@ -77,10 +77,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "no-gitconfig"))
     monkeypatch.setattr(prompts, "IDLE_S", 0.0)
     root = write(repository(tmp_path / "root"), TREE)
+    indexed(root)
+    return root
+
+
+def indexed(root: Path) -> None:
+    """The store has what the disk has."""
     store = Store(store_folder(root, index_folder()))
     build(store, root, n_workers=1, idle=False, progress=lambda _: None, cancelled=lambda: False)
     store.close()
-    return root
 
 
 @pytest.fixture
@@ -166,6 +171,32 @@ async def test_a_file_that_is_ignored_from_now_on_leaves_the_prompt(shop: Shop, 
     await until(lambda: bool(documents[shop.uri("shop/tax.py")].barred))
     ledger = await shop.ledger()
     assert all(source.path != "shop/tax.py" for source in ledger.known.values())
+
+
+@pytest.mark.parametrize("changes", [True, False])
+async def test_after_a_switch_of_branches_a_new_base_shows_what_the_disk_has(shop: Shop, changes: bool) -> None:
+    """At rest, without an edit; where nothing that is shown is another, the base stays."""
+    await shop.begin()
+    open_(shop.wire, shop.uri("app.py"), APP)
+    await shop.until_found("app.py")
+    before = await shop.based()
+    assert "total_price(self, rate: float)" in shown(before)["shop/cart.py"]
+    path = "shop/cart.py" if changes else "shop/tax.py"
+    write(shop.root, {path: TREE[path].replace("rate", "tax_rate").replace("RATES", "TAX_RATES")})
+    indexed(shop.root)
+    session = shop.wire.server.session
+    assert session._indexing is not None
+    session._indexing._heard(Switched(str(shop.root)))
+    of = session.prompts
+    assert of._is_switched
+    await until(lambda: not of._is_switched and not of._growing)
+    after = await shop.ledger()
+    if not changes:
+        assert after.base is before.base
+        return
+    assert "total_price(self, tax_rate: float)" in shown(after)["shop/cart.py"]
+    assert shown(after)["app.py"] == shown(before)["app.py"] and after.log == ()
+    assert "self, rate" not in _text(shop.engine.asked[-1]) and shop.engine.asked[-1].priority == "warm-up"
 
 
 async def test_a_look_that_changes_nothing_leaves_the_ledger(shop: Shop) -> None:
