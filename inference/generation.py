@@ -73,8 +73,18 @@ class Job:
     latest_of: str = ""  # "": any number of such jobs may run
     prediction: tuple[int, ...] = ()  # what the answer will largely repeat: drafts come from it
     stop_ids: frozenset[int] = frozenset()  # they end the answer, as the model's own end tokens do
+    last_ids: frozenset[int] = frozenset()  # the answer ends behind them: they hold a stop string
     constraint: Callable[[], Constraint] | None = None  # what begins a constrained answer
     packed: bytes = b""  # the prompt as the cache compares it, where that is known
+
+    def cut(self, drawn: tuple[int, ...], end_ids: frozenset[int]) -> tuple[tuple[int, ...], bool]:
+        """Those of the tokens drawn that belong to the answer, and whether it ends there. `end_ids`: the model's."""
+        for n, token in enumerate(drawn):
+            if token in end_ids or token in self.stop_ids:
+                return drawn[:n], True
+            if token in self.last_ids:
+                return drawn[: n + 1], True
+        return drawn, False
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,13 +87,13 @@ class Compiler:
         """Takes a second where the vocabulary is large, and so does the first grammar."""
         self._tokenizer, self._n_vocab, self._end_ids = tokenizer, n_vocab, end_ids
         self._pieces = plain_pieces(tokenizer, n_vocab, end_ids)
-        self._vocabulary = Vocabulary(self._pieces)
+        self.vocabulary = Vocabulary(self._pieces)
         self._wrapped: llguidance.LLTokenizer | None = None
 
     def compile(self, grammar: Grammar) -> Callable[[], Constraint]:
         """What begins an answer. Takes milliseconds to seconds, but for `StartsWith`: not on the event loop."""
         if isinstance(grammar, StartsWith):
-            return self._vocabulary.beginning(grammar.text)
+            return self.vocabulary.beginning(grammar.text)
         tokenizer = self._for_grammars()
         try:
             text = _source(grammar)

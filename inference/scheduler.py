@@ -5,7 +5,7 @@ job or of several) the owner looks at what came in: a closed stream frees its pl
 it replaces, a more urgent job goes first, and the one that waits keeps its sequence and goes on later without
 evaluating anything twice.
 
-Knows tokens only: no text, no stop strings, no HTTP.
+Knows tokens only: no text, no HTTP, and of stop strings the tokens that hold one.
 """
 
 import logging
@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import takewhile
 from typing import Literal
 
 from inference.backends.base import Backend, ModelInfo, Tokenizer
@@ -261,13 +260,12 @@ class Scheduler:
     def _say(self, runner: Runner, task: Task, drawn: tuple[int, ...]) -> None:
         """Pass on what belongs to the answer, and end it where it ends."""
         run = task.run
-        end_ids = runner.backend.info.end_ids | run.job.stop_ids
-        said = tuple(takewhile(lambda token: token not in end_ids, drawn))
+        said, is_end = run.job.cut(drawn, runner.backend.info.end_ids)
         run.answer += said
         if said:
             task.first_said = self._clock() if task.first_said is None else task.first_said
             task.stream.send(Chunk(said, run.usage))
-        if len(said) < len(drawn):
+        if is_end:
             self._finish(runner, task, "stop")
         elif run.n_done == len(run.job.prompt) and len(run.answer) == run.job.max_tokens:
             self._finish(runner, task, "length")

@@ -53,6 +53,11 @@ class Vocabulary:
             raise BadRequest("the model has no tokens for how the answer should begin", "grammar")
         return lambda: Beginning(self, data)
 
+    def holding(self, texts: tuple[str, ...]) -> frozenset[int]:
+        """The tokens that hold one of these texts, whatever comes before or behind it."""
+        wanted = [text.encode() for text in texts]
+        return frozenset(n for n, piece in enumerate(self._pieces) if any(each in piece for each in wanted))
+
     def piece(self, token: int) -> bytes:
         return self._pieces[token] if 0 <= token < len(self._pieces) else b""
 

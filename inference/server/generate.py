@@ -166,6 +166,7 @@ async def _job(
         latest_of=options.latest_of,
         prediction=tuple(prediction),
         stop_ids=options.stop_ids,
+        last_ids=await service.ending(options.stop),
         constraint=await service.constraint(options.grammar) if options.grammar else None,
         packed=prompt.packed,
     )

@@ -18,6 +18,7 @@ from inference.scheduler import Scheduler
 
 SHORT_CHARS = 4096  # tokenised in less time than it takes to ask another thread
 MOST_PLAIN = 256  # short texts whose ids are kept
+MOST_ENDINGS = 16  # sets of stop strings; a client has one or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Service:
     compiler: Compiler | None = None
     prompts: Prompts = field(default_factory=Prompts)
     _plain: OrderedDict[str, tuple[int, ...]] = field(default_factory=OrderedDict)
+    _ending: OrderedDict[tuple[str, ...], frozenset[int]] = field(default_factory=OrderedDict)
 
     def template(self) -> ChatTemplate | None:
         source = self.scheduler.tokenizer.chat_template
@@ -59,10 +61,24 @@ class Service:
         return await asyncio.to_thread(self._compiled, grammar)
 
     def _compiled(self, grammar: Grammar) -> Callable[[], Constraint]:
+        return self._compiler().compile(grammar)
+
+    def _compiler(self) -> Compiler:
         if self.compiler is None:
             info = self.scheduler.backend_info
             self.compiler = Compiler(self.scheduler.tokenizer, info.n_vocab, info.end_ids)
-        return self.compiler.compile(grammar)
+        return self.compiler
+
+    async def ending(self, stops: tuple[str, ...]) -> frozenset[int]:
+        """The tokens that hold one of these stop strings: the model's thread ends an answer behind them, and draws no
+        more until its text is looked at. A string that several tokens make up is found there only."""
+        found = self._ending.pop(stops, None) if stops else frozenset()
+        if found is None:
+            found = await asyncio.to_thread(lambda: self._compiler().vocabulary.holding(stops))
+        self._ending[stops] = found
+        if len(self._ending) > MOST_ENDINGS:
+            self._ending.popitem(last=False)
+        return found
 
     def check_model(self, name: str | None) -> None:
         served = self.scheduler.backend_info.name

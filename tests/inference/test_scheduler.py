@@ -119,6 +119,15 @@ async def test_a_request_may_name_more_end_tokens_and_sees_the_counts_grow() -> 
         assert isinstance(events[-1], Finish) and events[-1].reason == "stop"
 
 
+async def test_an_answer_ends_behind_a_token_that_holds_a_stop_string() -> None:
+    """Its text is told, and not one token is drawn before somebody has looked at that."""
+    with scheduler_of(lambda: ScriptedBackend(answers({"a": "bc|" + "d" * 40}))) as scheduler:
+        await until(lambda: scheduler.state == "ready")
+        tokens, finish = await read(scheduler.submit(Job("1", (ord("a"),), 50, last_ids=frozenset({ord("|")}))))
+        assert (bytes(tokens), finish.reason) == (b"bc|", "stop")
+        assert finish.usage.evaluated_tokens == 3, "a, b, c"
+
+
 async def test_typing_gets_its_first_token_in_the_middle_of_a_long_prefill() -> None:
     gate = Gate()
     with scheduler_of(lambda: backend(gate)) as scheduler:

@@ -167,6 +167,12 @@ def test_a_stop_string_ends_the_answer(letters: Live, stream: bool) -> None:
     letters.until(lambda: letters.scheduler.stats().running == 0)
 
 
+def test_behind_a_stop_string_that_is_in_one_token_nothing_is_drawn(letters: Live) -> None:
+    body = letters.post("/v1/completions", prompt="stop", max_tokens=20_000, stop=["zz", "k"]).json()
+    assert (body["choices"][0]["text"], body["choices"][0]["finish_reason"]) == ("efghij", "stop")
+    assert body["usage"]["completion_tokens"] == len("efghijk")
+
+
 def test_the_models_end_is_a_stop(tmp_path: Path) -> None:
     with live(tmp_path, lambda: ScriptedBackend(saying(b"hi", b"x"))) as running:
         body = running.post("/v1/completions", prompt="x").json()

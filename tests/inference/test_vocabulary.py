@@ -56,3 +56,8 @@ def test_no_end_and_no_tag_before_the_text_is_said() -> None:
 def test_a_text_that_the_model_can_not_write_is_refused() -> None:
     with pytest.raises(BadRequest):
         Vocabulary([b"a", b"", b"ab"]).beginning("ac")
+
+
+def test_the_tokens_that_hold_a_text_may_hold_more() -> None:
+    assert Vocabulary([b"a", b"", b"b\n", b"\n", b"\n  c", b"\r"]).holding(("\n",)) == {2, 3, 4}
+    assert Vocabulary([b"ab", b"ba", b"c"]).holding(("b", "c")) == {0, 1, 2}
