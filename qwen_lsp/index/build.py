@@ -19,7 +19,7 @@ from qwen_lsp.index.reading import FileStat
 from qwen_lsp.index.rules import Reason, Skipped, data_rule
 from qwen_lsp.index.scan import Folder, opened, walk, why
 from qwen_lsp.index.store import FileRow, Store, StoreFull
-from qwen_lsp.index.workers import Done, Pool, batches, done_here, row_of
+from qwen_lsp.index.workers import Done, Pool, batches, done_here
 
 WRITTEN_AT_ONCE = 512  # files per transaction: fewer cost more, more are lost in a crash
 WRITTEN_AFTER_S = 2.0
@@ -82,10 +82,9 @@ def update(store: Store, root: Path, top: Folder, paths: Sequence[str]) -> None:
         if not _is_utf8(path):
             continue  # never stored
         counts = data_rule(path) is None and why(root, root / path, top) is None and (root / path).is_file()
-        row = row_of(store.has, top.place, FileStat(path, 0, 0, 0)) if counts else None
-        if isinstance(row, FileRow):
-            rows.append(row)
-        else:
+        found = done_here(store.has, top.place, [FileStat(path, 0, 0, 0)]).rows if counts else ()
+        rows += found
+        if not found:
             removed.append(path)
     with suppress(StoreFull):
         store.apply(store.root_id(root), rows, removed)

@@ -92,6 +92,15 @@ class Shown:
     data: bytes = field(repr=False)
 
 
+class Matched(NamedTuple):
+    """What the query found in a text, in bytes; nothing where there is no tree for it."""
+
+    file: Shown
+    language: str
+    found: Found | None
+    has_errors: bool
+
+
 class Reference(NamedTuple):
     """An identifier that is used; a definition's own name is none."""
 
@@ -112,12 +121,24 @@ def of_buffer(source: bytes, language: Language | None, parse: Parse = parse) ->
 
 def symbols_of(file: Shown, language: Language | None, parse: Parse = parse) -> FileSymbols:
     """The same, of a text that has lost its credentials."""
-    text, data = file.text, file.data
-    tree = parse(language.name, data) if language is not None else None
+    return symbols_in(matched(file, language, parse))
+
+
+def matched(file: Shown, language: Language | None, parse: Parse = parse) -> Matched:
+    """The first half: all that needs the tree, which is forgotten."""
+    tree = parse(language.name, file.data) if language is not None else None
     if language is None or tree is None:
+        return Matched(file, "", None, False)
+    return Matched(file, language.name, found_in(tree.root_node, language), tree.root_node.has_error)
+
+
+def symbols_in(of: Matched) -> FileSymbols:
+    """The second half."""
+    text, data = of.file.text, of.file.data
+    if of.found is None:
         return FileSymbols("", (), (), False, paragraphs_of(text))
-    found = _in_text(found_in(tree.root_node, language), data)
-    return FileSymbols(language.name, _definitions(text, found), _imports(text, found), tree.root_node.has_error)
+    found = _in_text(of.found, data)
+    return FileSymbols(of.language, _definitions(text, found), _imports(text, found), of.has_errors)
 
 
 def references(source: bytes, language: Language, names: Collection[str] | None = None) -> tuple[Reference, ...]:

@@ -17,15 +17,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from pathlib import Path
+from typing import NamedTuple
 
 from qwen_lsp.index.database import connected
 from qwen_lsp.index.grammars import parse_unless
+from qwen_lsp.index.language import Language
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.reading import FileStat, read
 from qwen_lsp.index.rows import content_key, pack
 from qwen_lsp.index.rules import Skipped
 from qwen_lsp.index.store import FileRow, has_content, reading
-from qwen_lsp.index.symbols import shown, symbols_of
+from qwen_lsp.index.symbols import Matched, Shown, matched, shown, symbols_in
 
 MAX_WORKERS = 8  # the one writer keeps up with about so many
 BATCH_FILES = 64  # per job: what is lost when a scan is stopped is a moment's work
@@ -172,31 +174,48 @@ def _job(files: Sequence[FileStat]) -> Done:
 
 
 def done_here(has: Callable[[bytes], bool], place: bytes, files: Sequence[FileStat]) -> Done:
-    """One job, in this process. `has`: does the store have this key? `place` is the root, ending in /."""
+    """One job, in this process. `has`: does the store have this key? `place` is the root, ending in /.
+
+    Each step is taken for all files before the next one: its code and tables stay in the processor's caches, which
+    saves a tenth of the time that file after file takes.
+    """
     cpu = time.process_time()
-    found = [row_of(has, place, file) for file in files]
-    return Done(
-        tuple(row for row in found if isinstance(row, FileRow)),
-        tuple(row for row in found if isinstance(row, Skipped)),
-        time.process_time() - cpu,
-    )
+    seen = [_read(has, place, file) for file in files]
+    new = [each for each in seen if isinstance(each, _New)]
+    texts = [shown(each.source) for each in new]
+    matches = [_matched(text, each.language) for text, each in zip(texts, new, strict=True)]
+    symbols = [symbols_in(each) for each in matches]
+    packed = [pack(each, text.data) for each, text in zip(symbols, texts, strict=True)]
+    rows = [each for each in seen if isinstance(each, FileRow)]
+    rows += [FileRow(each.state, each.key, row) for each, row in zip(new, packed, strict=True)]
+    unread = tuple(each for each in seen if isinstance(each, Skipped))
+    return Done(tuple(rows), unread, time.process_time() - cpu)
 
 
-def row_of(has: Callable[[bytes], bool], place: bytes, file: FileStat) -> FileRow | Skipped:
+class _New(NamedTuple):
+    """A file whose bytes the store does not have."""
+
+    state: FileStat
+    key: bytes
+    source: bytes
+    language: Language | None
+
+
+def _read(has: Callable[[bytes], bool], place: bytes, file: FileStat) -> _New | FileRow | Skipped:
     """One file as it is now; Skipped if it can not be read, which may be different the next time."""
     found = read(place, file.path)
     if isinstance(found, Skipped):
         forgotten = found.reason in ("unreadable", "link", "special")
         return found if forgotten else FileRow(file, reason=found.reason, rule=found.rule)
     source, state = found
-    language = language_of(file.path, source[:FIRST_LINE_BYTES].split(b"\n", 1)[0].decode(errors="replace"))
-    key = content_key(source, language.name if language is not None else "")
-    begun = time.process_time()
-    packed = None
-    if not has(key):
-        parse = partial(parse_unless, lambda: time.process_time() - begun > MAX_PARSE_S)
-        text = shown(source)
-        packed = pack(symbols_of(text, language, parse), text.data)
     if state.mtime_ns > time.time_ns() - RACY_NS:
         state = replace(state, mtime_ns=0)
-    return FileRow(state, key, packed)
+    language = language_of(file.path, source[:FIRST_LINE_BYTES].split(b"\n", 1)[0].decode(errors="replace"))
+    key = content_key(source, language.name if language is not None else "")
+    return FileRow(state, key) if has(key) else _New(state, key, source, language)
+
+
+def _matched(text: Shown, language: Language | None) -> Matched:
+    """The parser's time is limited, of each file by itself."""
+    begun = time.process_time()
+    return matched(text, language, partial(parse_unless, lambda: time.process_time() - begun > MAX_PARSE_S))

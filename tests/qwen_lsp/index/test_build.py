@@ -244,12 +244,12 @@ KILLS = """
 import os, pathlib, signal
 from qwen_lsp.index import workers
 workers._begin(pathlib.Path({database!r}), {place!r}, False)
-really = workers.symbols_of
-def symbols_of(file, language, parse):
+really = workers.matched
+def matched(file, language, parse):
     if b"poison" in file.data:
         os.kill(os.getpid(), signal.SIGKILL)
     return really(file, language, parse)
-workers.symbols_of = symbols_of
+workers.matched = matched
 """
 
 
