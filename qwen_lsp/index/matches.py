@@ -36,6 +36,8 @@ Kind = Literal[
 ]
 
 LOOSE_TOKENS = 10_000  # 0.1 s; the worst real file that was seen has 3,600
+HOLDS_LOCALS: frozenset[str] = frozenset(("function", "method"))  # those with a body
+LOCALS: frozenset[str] = frozenset(("variable", "constant"))  # nothing outside of a function sees one in it
 _KINDS: frozenset[str] = frozenset(get_args(Kind)) - {"paragraph"}
 _ROLES = _KINDS | {"import", "wrapper", "decorator"}
 
@@ -96,15 +98,24 @@ def found_in(root: Node, language: Language) -> Found:
     found = Found()
     if _is_rubble(root):
         return found
-    roles = _roles(language)
+    roles, drafts = _roles(language), found.drafts
     cursor = QueryCursor(definitions_query(language))
     cursor.set_max_start_depth(language.depth)
+    inside: Span = (0, 0)  # a function's body; its match comes before those in there
     for pattern, match in cursor.matches(root):
         role = roles.get(pattern)
         if role is None:
             role = roles[pattern] = next(key for key in match if key in _ROLES)
         if role in _KINDS:
-            _add_definition(found.drafts, pattern, cast(Kind, role), match)
+            named = match["name"][0]
+            start = named.start_byte
+            if role in LOCALS and inside[0] <= start < inside[1]:
+                continue  # nobody will ask for it
+            if role in HOLDS_LOCALS and "body" in match and start >= inside[1]:
+                inside = match["body"][0].byte_range
+            known = drafts.get(start)
+            if known is None or pattern < known.pattern:  # else a better pattern spoke first
+                drafts[start] = _draft(pattern, role, named, match)
         elif role == "import":
             statement, module = match["import"][0].start_byte, match["module"][0].byte_range
             names = found.imports.setdefault((statement, module), [])
@@ -130,20 +141,12 @@ def _is_rubble(root: Node) -> bool:
     return any(heap.child_count - heap.named_child_count > LOOSE_TOKENS for heap in heaps)
 
 
-def _add_definition(drafts: dict[int, Draft], pattern: int, kind: Kind, match: dict[str, list[Node]]) -> None:
-    named = match["name"][0]
-    start = named.start_byte
-    known = drafts.get(start)
-    if known is not None and known.pattern <= pattern:
-        return  # a better pattern spoke first
-    end = named.end_byte
-    if start == end:
-        return  # a missing name that the parser made up
+def _draft(pattern: int, kind: Kind, named: Node, match: dict[str, list[Node]]) -> Draft:
     body, container = match.get("body"), match.get("container")
-    drafts[start] = Draft(
+    return Draft(
         pattern,
         kind,
-        (start, end),
+        named.byte_range,
         match[kind][0].byte_range,
         None if body is None else body[0].start_byte,
         None if container is None else container[0].byte_range,
