@@ -36,11 +36,11 @@ Kind = Literal[
 ]
 
 LOOSE_TOKENS = 10_000  # 0.1 s; the worst real file that was seen has 3,600
-HOLDS_LOCALS: frozenset[str] = frozenset(("function", "method"))  # those with a body
-LOCALS: frozenset[str] = frozenset(("variable", "constant"))  # nothing outside of a function sees one in it
-_KINDS: frozenset[str] = frozenset(get_args(Kind)) - {"paragraph"}
-_ROLES = _KINDS | {"import", "wrapper", "decorator"}
+HOLDS_LOCALS: frozenset[Kind] = frozenset(("function", "method"))
+LOCALS: frozenset[Kind] = frozenset(("variable", "constant"))
+_ROLES: frozenset[str] = frozenset((*get_args(Kind), "import", "wrapper", "decorator")) - {"paragraph"}
 
+type Role = Kind | Literal["import", "wrapper", "decorator"]
 type Span = tuple[int, int]  # bytes, until they were moved
 
 
@@ -98,37 +98,34 @@ def found_in(root: Node, language: Language) -> Found:
     found = Found()
     if _is_rubble(root):
         return found
-    roles, drafts = _roles(language), found.drafts
+    roles = _roles(language)
     cursor = QueryCursor(definitions_query(language))
     cursor.set_max_start_depth(language.depth)
-    inside: Span = (0, 0)  # a function's body; its match comes before those in there
+    inside: Span = (0, 0)  # a function's body, whose match comes before those in there
     for pattern, match in cursor.matches(root):
         role = roles.get(pattern)
         if role is None:
-            role = roles[pattern] = next(key for key in match if key in _ROLES)
-        if role in _KINDS:
-            named = match["name"][0]
-            start = named.start_byte
-            if role in LOCALS and inside[0] <= start < inside[1]:
-                continue  # nobody will ask for it
-            if role in HOLDS_LOCALS and "body" in match and start >= inside[1]:
-                inside = match["body"][0].byte_range
-            known = drafts.get(start)
-            if known is None or pattern < known.pattern:  # else a better pattern spoke first
-                drafts[start] = _draft(pattern, role, named, match)
-        elif role == "import":
+            role = roles[pattern] = cast(Role, next(key for key in match if key in _ROLES))
+        if role == "import":
             statement, module = match["import"][0].start_byte, match["module"][0].byte_range
             names = found.imports.setdefault((statement, module), [])
             names.extend(node.byte_range for node in match.get("imported", ()))
         elif role == "wrapper":
             found.wrappers[match["wrapped"][0].byte_range] = match["wrapper"][0].byte_range
-        else:
+        elif role == "decorator":
             found.decorators.append(match["decorator"][0].byte_range)
+        else:
+            start = match["name"][0].start_byte
+            if role in LOCALS and inside[0] <= start < inside[1]:
+                continue  # nothing outside of the function sees it
+            _add_definition(found.drafts, pattern, role, match)
+            if role in HOLDS_LOCALS and "body" in match and start >= inside[1]:
+                inside = match["body"][0].byte_range
     return found
 
 
 @cache
-def _roles(_: Language) -> dict[int, str]:
+def _roles(_: Language) -> dict[int, Role]:
     """What each pattern of the language's query is for, as far as one was met: the capture that says so."""
     return {}
 
@@ -141,12 +138,18 @@ def _is_rubble(root: Node) -> bool:
     return any(heap.child_count - heap.named_child_count > LOOSE_TOKENS for heap in heaps)
 
 
-def _draft(pattern: int, kind: Kind, named: Node, match: dict[str, list[Node]]) -> Draft:
+def _add_definition(drafts: dict[int, Draft], pattern: int, kind: Kind, match: dict[str, list[Node]]) -> None:
+    start, end = name = match["name"][0].byte_range
+    known = drafts.get(start)
+    if known is not None and known.pattern <= pattern:
+        return  # a better pattern spoke first
+    if start == end:
+        return  # a missing name that the parser made up
     body, container = match.get("body"), match.get("container")
-    return Draft(
+    drafts[start] = Draft(
         pattern,
         kind,
-        named.byte_range,
+        name,
         match[kind][0].byte_range,
         None if body is None else body[0].start_byte,
         None if container is None else container[0].byte_range,

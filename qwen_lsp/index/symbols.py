@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from qwen_lsp.index.grammars import Parse, encode, parse
 from qwen_lsp.index.language import Language
-from qwen_lsp.index.matches import Draft, Found, Kind, Span, found_in, identifiers_in
+from qwen_lsp.index.matches import HOLDS_LOCALS, LOCALS, Draft, Found, Kind, Span, found_in, identifiers_in
 from qwen_lsp.index.paragraphs import Paragraph, paragraphs_of
 from qwen_lsp.index.words import words_of
 from qwen_lsp.text.secrets import hides, masked
@@ -27,8 +27,6 @@ SIGNATURE_CHARS = 200
 SIGNATURE_SOURCE_CHARS = 2_000  # white space and comments fold into fewer; a JSON value of a megabyte is not folded
 
 _HOLDS_METHODS = {"class", "interface", "enum", "extension"}
-_HOLDS_LOCALS = {"function", "method"}
-_LOCALS = {"variable", "constant"}
 _MEMBERS: dict[Kind, Kind] = {"function": "method", "variable": "field"}
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9_]+")
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
@@ -224,7 +222,7 @@ def _definitions(text: str, found: Found) -> tuple[Definition, ...]:
         container = own if own is not None else kept[parent].name if parent is not None else ""
         signature = _signature(text, start, end if body is None else body, decorators)
         if body is not None or kind in _HOLDS_METHODS:
-            is_local = kind in _HOLDS_LOCALS or (bool(around) and around[-1].is_local)
+            is_local = kind in HOLDS_LOCALS or (bool(around) and around[-1].is_local)
             around.append(_Around(start, end, len(kept), kind, is_local))
         if text[end - 1].isspace():
             end = start + len(text[start:end].rstrip())
@@ -248,7 +246,7 @@ def _wrapped(wrappers: dict[Span, Span], span: Span) -> Span:
 
 def _is_local(draft: Draft) -> bool:
     """Whether nothing outside can see it where it stands in a function: a variable, or a prototype."""
-    return draft.kind in _LOCALS or (draft.kind == "function" and draft.body is None)
+    return draft.kind in LOCALS or (draft.kind == "function" and draft.body is None)
 
 
 def _place(name: str, kind: Kind, around: list[_Around]) -> tuple[Kind, int | None] | None:
@@ -256,7 +254,7 @@ def _place(name: str, kind: Kind, around: list[_Around]) -> tuple[Kind, int | No
     parent = outer = None
     if around:
         _, _, parent, outer, _ = around[-1]
-        if kind == "field" and outer in _HOLDS_LOCALS:  # self.name = ... in a method
+        if kind == "field" and outer in HOLDS_LOCALS:  # self.name = ... in a method
             return next((("field", each.number) for each in reversed(around) if each.kind in _HOLDS_METHODS), None)
     if kind == "variable" and _CONSTANT.fullmatch(name):
         kind = "constant"

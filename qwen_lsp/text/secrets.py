@@ -10,7 +10,7 @@ show is another question: `index/rules.py`. Cut a text after it was masked, neve
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from qwen_lsp.text.common import common_head, common_tail
 
@@ -63,11 +63,10 @@ _NAMED = re.compile(
     rb"[\w.-]{0,20}[\"'`\]>)]{0,3}[ \t]{0,8}(?::[ \t]*[\w\[\]|.]{1,24}[ \t]*=|:=|=>|={1,3}|[:,(]|)[ \t]{0,8}[\"'`]?\Z",
     re.IGNORECASE,
 )
-MOST_LOOKED_FOR = 8  # one by one; more are met sooner on one way through the text
 _NAMED_BYTES = 96  # before the value, on its line
 _REST = re.compile(rb"[\w=.~+/-]*")
 _VALUE = re.compile(rb"[\w+/=.~-]+")
-_VALUE_BEFORE = re.compile(rb"[\w+/.~-]*\Z")
+_IN_VALUE = bytes(code for code in range(0x80) if chr(code).isalnum() or chr(code) in "_+/.~-")  # not behind a =
 
 # A name of a password, before a value that need not look like chance.
 _PASSWORDS = (b"passw", b"passphrase", b"pwd", b"secret")
@@ -113,11 +112,8 @@ def _masked_once(text: str) -> str:
 
 
 def hides(data: bytes) -> bool:
-    """Whether `masked` finds anything in the text of these bytes: half of what finding it costs."""
-    runs, joined = _distinct_runs(data)
-    if _TOKEN.search(b"\n".join((*runs, *joined))):
-        return any(_spans(data))
-    return any(_keys(data)) or any(_numbered(data, runs)) or any(_urls(data)) or any(_passwords(data))
+    """Whether `masked` finds anything in the text of these bytes."""
+    return any(_spans(data))
 
 
 def masked_since(text: str, before: str, before_masked: str) -> str:
@@ -194,56 +190,39 @@ def _words(data: bytes, start: int, end: int) -> _Spans:
 
 def _runs(data: bytes) -> _Spans:
     """Tokens that say what they are, and values like chance behind a name that tells."""
+    places = _places_of_runs(data)
+    heads = (at for starts in places.values() for at in starts if data[at - 1 : at] in _JOINTS)
+    joined = [data[max(0, at - _HEAD_BYTES) : at + len(_RUN)] for at in heads]
+    if _TOKEN.search(b"\n".join((*places, *joined))):  # each run once: names stand in a file again and again
+        yield from _tokens(data, places)
+    for run, starts in places.items():
+        if not _DIGIT.search(run):
+            continue
+        is_alone = _like_chance(run)
+        for at in starts:
+            if is_alone or not _JOINING.isdisjoint(data[at - 1 : at] + data[at + len(run) : at + len(run) + 1]):
+                yield from _named(data, at)
+
+
+def _places_of_runs(data: bytes) -> Mapping[bytes, Sequence[int]]:
+    """Each long run, and where it begins."""
     classes = data.translate(_IN_RUN)
-    plain: set[bytes] = set()  # long names stand in a file again and again
+    places: dict[bytes, list[int]] = {}
     at = classes.find(_RUN)
     while at >= 0:
         end = classes.find(b"\0", at)
         end = len(data) if end < 0 else end
-        run = data[at:end]
-        start = max(0, at - _HEAD_BYTES)
-        if run not in plain or data[at - 1 : at] in _JOINTS:
-            if found := _TOKEN.search(data, start, end):
+        places.setdefault(data[at:end], []).append(at)
+        at = classes.find(_RUN, end)
+    return places
+
+
+def _tokens(data: bytes, places: Mapping[bytes, Sequence[int]]) -> _Spans:
+    for run, starts in places.items():
+        for at in starts:
+            if found := _TOKEN.search(data, max(0, at - _HEAD_BYTES), at + len(run)):
                 rest = _REST.match(data, found.end())  # where it goes on behind a dot, so does the span
                 yield found.start(), rest.end() if rest is not None else found.end()
-            if _DIGIT.search(run):
-                yield from _named(data, at)
-            elif not found:
-                plain.add(run)
-        at = classes.find(_RUN, end)
-
-
-def _distinct_runs(data: bytes) -> tuple[set[bytes], set[bytes]]:
-    """Each long run once, and those behind a joint with what stands before them."""
-    classes = data.translate(_IN_RUN)
-    runs: set[bytes] = set()
-    joined: set[bytes] = set()
-    at = classes.find(_RUN)
-    while at >= 0:
-        end = classes.find(b"\0", at)
-        end = len(data) if end < 0 else end
-        runs.add(data[at:end])
-        if data[at - 1 : at] in _JOINTS:
-            joined.add(data[max(0, at - _HEAD_BYTES) : end])
-        at = classes.find(_RUN, end)
-    return runs, joined
-
-
-def _numbered(data: bytes, runs: Collection[bytes]) -> _Spans:
-    """Values like chance behind a name that tells; they hold one of the runs. May yield more, if only what is one."""
-    numbered = [run for run in runs if _DIGIT.search(run)]
-    if len(numbered) > MOST_LOOKED_FOR:
-        yield from _runs(data)
-        return
-    for run in numbered:
-        is_alone = _like_chance(run)
-        at = data.find(run)
-        while at >= 0:
-            end = at + len(run)
-            around = (data[at - 1] if at else 0, data[end] if end < len(data) else 0)
-            if (is_alone or not _JOINING.isdisjoint(around)) and not _IN_RUN[around[0]]:
-                yield from _named(data, at)
-            at = data.find(run, end)
 
 
 def _named(data: bytes, at: int) -> _Spans:
@@ -252,8 +231,9 @@ def _named(data: bytes, at: int) -> _Spans:
     line = max(data.rfind(b"\n", first, at) + 1, data.rfind(b"\r", first, at) + 1, first)
     start = at
     if at and (_IN_RUN[data[at - 1]] or data[at - 1] in _JOINING):
-        before = _VALUE_BEFORE.search(data, line, at)
-        start = before.start() if before is not None else at
+        start = line + len(data[line:at].rstrip(_IN_VALUE))
+    if start == line:
+        return  # nothing names it; nor do we look at each run of a picture in base64
     value = _VALUE.match(data, start)
     if value is not None and _like_chance(value.group()) and _NAMED.search(data, line, start):
         yield value.span()
