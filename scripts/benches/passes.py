@@ -1,11 +1,12 @@
-"""What a pass costs by its size, and what drafting makes of it, on llama.cpp: the embedded model and a larger one.
+"""What a pass costs by its size, and what drafting makes of it: the embedded model and, on llama.cpp, a larger one.
 
-    scripts/bench passes [--model embedded|larger|FILE.gguf ...] [--contexts 1k,4k] [--edits N] [--threads N] [--stay]
+    scripts/bench passes [--engine llama|mlx] [--model embedded|larger|FILE ...] [--contexts 1k,4k] [--edits N]
+                         [--threads N] [--stay]
 
 A pass is the daemon's own step: a token, a draft that is wrong at once, and the way back. `in a row` follows passes of
 the same size, `after one` a plain pass, as drafts come: llama.cpp prepares anew when the size changes. Then recorded
-edits are drawn by force with drafts and without. `beside` is what a new prompt costs while other sequences, which share
-nothing with it, are held. CPU seconds, which other programs move less; for several threads wall.
+edits are drawn by force with drafts and without. `beside`, on llama.cpp, is what a new prompt costs while other
+sequences, which share nothing with it, are held. CPU seconds, which other programs move less; for several threads wall.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from inference.runner import CHUNK
 from inference.tokenizer import from_folder
 from scripts.benches import inference_decode, inference_servers, larger_model
 from scripts.benches.inference_commits import recorded
+from scripts.benches.inference_servers import ONE_THREAD
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 REPEATS = 7
@@ -39,18 +41,21 @@ SEED = 0
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
+    os.environ |= ONE_THREAD if options.threads == 1 else {}  # MLX's BLAS
+    usual = [EMBEDDED, "larger"] if options.engine == "llama" else [EMBEDDED]
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.model:
+        for name in options.model or usual:
             path = str(larger_model.write(Path(folder) / "larger.gguf")) if name == "larger" else name
             settings = EngineSettings(n_ctx=8192, n_cells=36_864, chunk=CHUNK, n_threads=options.threads)
             settings = replace(settings, away_bytes=0) if options.stay else settings
-            backend = load(resolve(path, "llama"), settings)
+            backend = load(resolve(path, options.engine), settings)
             clock = time.process_time if options.threads == 1 else time.perf_counter
             print(f"{name}: {backend.info.weight_bytes / 2**20:.0f} MiB of weights, {options.threads} thread(s)")
             for context in options.contexts:
                 _curve(backend, context, clock)
-            _beside(backend, clock)
-            _edits(backend, options.edits)
+            if options.engine == "llama":
+                _beside(backend, clock)
+            _edits(backend, options.engine, options.edits)
             backend.shutdown()
     return 0
 
@@ -115,7 +120,7 @@ def _beside(backend: Backend, clock: Callable[[], float]) -> None:
         backend.close(seq)
 
 
-def _edits(backend: Backend, n: int) -> None:
+def _edits(backend: Backend, engine: str, n: int) -> None:
     tokenizer = from_folder(inference_servers.EMBEDDED)
     windows = random.Random(SEED).sample(recorded(Path(platformdirs.user_cache_dir("qwen-lsp-bench"))), n)
     work = []
@@ -123,7 +128,7 @@ def _edits(backend: Backend, n: int) -> None:
         old, new = (tokenizer.encode(text, parse_special=False) for text in (each.old, each.new))
         work.append({"prompt": old, "answer": new[:ANSWER_TOKENS], "prediction": old})
     forced = inference_decode.Forced()
-    inference_decode._force(backend, "llama", forced)
+    inference_decode._force(backend, engine, forced)
     got = inference_decode.measure(backend, forced, work)
     cpu, wall = got["plain_cpu_s"] / got["cpu_s"], got["plain_wall_s"] / got["wall_s"]
     per_pass = got["tokens"] / got["passes"]
@@ -136,7 +141,8 @@ def _edits(backend: Backend, n: int) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench passes", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", nargs="+", default=[EMBEDDED, "larger"])
+    parser.add_argument("--engine", choices=("llama", "mlx"), default="llama")
+    parser.add_argument("--model", nargs="+", help="default: embedded, and with llama.cpp larger")
     parser.add_argument(
         "--contexts", type=lambda text: [int(n[:-1]) * 1000 for n in text.split(",")], default=[1000, 4000]
     )
