@@ -5,6 +5,7 @@ Does not know budgets, prompts or the disk.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -89,10 +90,9 @@ def excluded(document: Document) -> str | None:
     """Why this file never reaches a prompt, or None: what its place, its name and its size tell, by `index/rules`."""
     if document.barred:
         return document.barred
-    name = path_of(document.uri).rsplit("/", 1)[-1]
-    rule = file_rule(name)
-    if rule is not None:
-        return f"{name} looks like a file with secrets" if rule[0] == "secret" else f"{rule[0]}: {rule[1]}"
+    name, reason = _named(document.uri)
+    if reason is not None:
+        return reason
     if len(document.text) > HUGE_BYTES:
         return f"{name} is too big ({len(document.text):,} characters; the limit is {HUGE_BYTES:,})"
     if "\0" in document.text:
@@ -100,11 +100,22 @@ def excluded(document: Document) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)  # each key asks about every open file
+def _named(uri: str) -> tuple[str, str | None]:
+    """The file's name, and why it is excluded by that."""
+    name = path_of(uri).rsplit("/", 1)[-1]
+    rule = file_rule(name)
+    if rule is None:
+        return name, None
+    return name, f"{name} looks like a file with secrets" if rule[0] == "secret" else f"{rule[0]}: {rule[1]}"
+
+
 def path_of(uri: str) -> str:
     """The path in a uri, with forward slashes; what is not a file keeps its own spelling."""
     return unquote(urlsplit(uri).path) or uri
 
 
+@lru_cache(maxsize=1024)
 def shown_path(uri: str, roots: tuple[Path, ...]) -> str:
     """What the file is called in a prompt: below the innermost root around it, else its bare name."""
     path = clean(path_of(uri))

@@ -200,7 +200,9 @@ def _checked(task: Task, about: Place, said: _Said) -> Filled | Nothing:
     if not trimmed.text:
         return Nothing(trimmed.reason, said.usage)
     document = task.document
-    text = restyled(trimmed.text, unit_of(document.text)).replace("\n", line_end(document.text))
+    text = trimmed.text
+    if "\n" in text:  # indentation and line ends are read off the whole file
+        text = restyled(text, unit_of(document.text)).replace("\n", line_end(document.text))
     hole = task.hole or around(document.language_id, document.text, task.start, task.end)
     kept = sound(hole, text)
     if not kept:
