@@ -48,5 +48,5 @@ class Near:
             if not path.startswith(folder):
                 break
             n_shared += 1
-        shared = n_shared / max(len(self._folders), path.count("/"), 1)
+        shared = n_shared / max(len(self._folders), path.count("/")) if n_shared else 0.0
         return shared + path.endswith(self._suffix) + (path in self.imported)

@@ -24,7 +24,7 @@ from qwen_lsp.index.rows import tokenizer
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 5  # rises with every change of the tables or of what a row means
+SCHEMA = 6  # rises with every change of the tables or of what a row means
 BUSY_S = 60.0  # a batch of another window takes a part of a second, on a loaded machine some
 FULL_TEXT_BUFFER_BYTES = 32 << 20  # a batch is merged in memory, not on disk
 LOG_PAGES = 4_000  # 16 MB are written back at once: many small files of one scan touch the same pages
@@ -32,9 +32,11 @@ SUFFIX = ".sqlite"
 LOCK = "open.lock"
 UNUSED_S = 90 * 24 * 3600.0  # a repository that nobody opened for so long is indexed anew, in a minute
 
+# root.others: at most so many contents belong to no file of the root.
 _TABLES = f"""
 BEGIN IMMEDIATE;
-CREATE TABLE root(id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, extractor INTEGER NOT NULL);
+CREATE TABLE root(id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, extractor INTEGER NOT NULL,
+  others INTEGER NOT NULL);
 CREATE TABLE content(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, language TEXT NOT NULL,
   n_definitions INTEGER NOT NULL, outline BLOB NOT NULL);
 CREATE TABLE file(root INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,

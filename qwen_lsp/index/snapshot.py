@@ -23,7 +23,7 @@ from qwen_lsp.index.rows import (
     query,
     unpack_outline,
 )
-from qwen_lsp.index.store import Store
+from qwen_lsp.index.store import MOST_OTHERS, Store
 from qwen_lsp.index.symbols import BufferSymbols, Definition, FileSymbols, Import
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ _COUNT = """
 SELECT count(*) FROM (SELECT 1 FROM term CROSS JOIN file f ON f.content = term.rowid AND f.root = ?
 WHERE term MATCH ? LIMIT ?)
 """
+# Contents of any root. Whose files they are is not asked, which takes four times as long.
+_COUNT_ALL = "SELECT count(*) FROM (SELECT 1 FROM term WHERE term MATCH ? LIMIT ?)"
 _KNOWN = """
 SELECT f.path FROM json_each(?) AS asked CROSS JOIN file f ON f.path = asked.value AND f.root = ?
 WHERE f.content IS NOT NULL
@@ -134,7 +136,7 @@ class Index:
 class IndexSnapshot:
     """To be closed, or used in a `with`. One thread at a time."""
 
-    __slots__ = ("_db", "_live", "_outlines", "_path", "_release", "_root", "answers")
+    __slots__ = ("_db", "_live", "_n_others", "_outlines", "_path", "_release", "_root", "answers")
 
     def __init__(
         self,
@@ -149,7 +151,8 @@ class IndexSnapshot:
         self._db, self._path, self._root = db, path, root
         self._live, self._outlines, self._release = live, outlines, release
         self._db.execute("BEGIN")
-        self._rows("SELECT count(*) FROM root")  # the first look fixes what is seen
+        others = self._rows("SELECT others FROM root WHERE id = ?", root)  # the first look fixes what is seen
+        self._n_others: int = others[0][0] if others else MOST_OTHERS + 1
         state = self._db, self._rows("PRAGMA data_version")  # of this connection: others' numbers tell nothing
         self.answers = answers if answers.state == state and answers.has_room else Answers(state)
 
@@ -243,9 +246,17 @@ class IndexSnapshot:
         store holds other branches' contents, and what a ranking makes of a tree must not depend on them."""
         found = self.answers.frequencies.get(term)
         if found is None:
-            rows = self._rows(_COUNT, self._root, query(term), RARE_FILES + 1)
-            found = self.answers.frequencies[term] = rows[0][0] if rows else 0
+            found, asked = RARE_FILES + 1, query(term)
+            if not self._is_common(asked):
+                rows = self._rows(_COUNT, self._root, asked, RARE_FILES + 1)
+                found = rows[0][0] if rows else 0
+            self.answers.frequencies[term] = found
         return found or sum(term in live.words for live in self._live.values())
+
+    def _is_common(self, asked: str) -> bool:
+        """Whether more than enough contents have the term, even if all that are not this root's are among them."""
+        enough = RARE_FILES + self._n_others + 1
+        return self._n_others <= MOST_OTHERS and self._rows(_COUNT_ALL, asked, enough)[:1] == [(enough,)]
 
     def _hits(self, term: str) -> list[tuple[str, int]]:
         """The files of this root with a term, without those that are open: path and content."""

@@ -27,11 +27,18 @@ SOUGHT_AT_ONCE = 20_000  # contents whose terms are found on one way through the
 EVICTED_AT_ONCE = 500  # contents per transaction, so that other windows' saves need not wait
 MERGED_PAGES = 1_000  # 4 MB per transaction, for the same reason
 MOST_PARTS = 8  # of the full-text table, which grow by saves: a look-up asks each of them
+MOST_OTHERS = 1_000  # contents that a root does not have: what is counted over more of them is compared with its files
+PAGES_KEPT_KB = 8_000  # what a request looks at in an index of 100,000 files; with less, each reads its pages anew
 SPARE_CONTENTS = 2_000  # contents that no file has any more: other branches come back
 
 _UNUSED = "SELECT id FROM content WHERE id NOT IN (SELECT content FROM file WHERE content IS NOT NULL) LIMIT ?"
 # Another window may have come to use it since.
 _DROP = "DELETE FROM content WHERE id = :id AND NOT EXISTS (SELECT 1 FROM file WHERE content = :id)"
+_COUNT_OTHERS = """
+UPDATE root SET others = (SELECT count(*) FROM content)
+  - (SELECT count(DISTINCT content) FROM file WHERE root = :id AND content IS NOT NULL)
+WHERE id = :id
+"""
 _POSTINGS = "SELECT doc, term FROM posting WHERE doc IN (SELECT value FROM json_each(?))"
 
 
@@ -87,7 +94,8 @@ class Store:
         if row is not None and row[1] == EXTRACTOR_VERSION:
             return int(row[0])
         with self._writing():
-            self._db.execute("INSERT OR IGNORE INTO root(path, extractor) VALUES(?, 0)", (path,))
+            sql = "INSERT OR IGNORE INTO root(path, extractor, others) SELECT ?, 0, count(*) FROM content"
+            self._db.execute(sql, (path,))
             (number,) = self._db.execute("SELECT id FROM root WHERE path = ?", (path,)).fetchone()
             # What another extraction made is served until each file has been read again.
             self._db.execute("UPDATE file SET mtime_ns = -1 WHERE root = ?", (number,))
@@ -114,6 +122,8 @@ class Store:
         with self._writing():
             self._db.executemany("DELETE FROM file WHERE root = ? AND path = ?", ((root, path) for path in removed))
             self._db.executemany("INSERT OR REPLACE INTO file VALUES(?, ?, ?, ?, ?, ?, ?, ?)", self._files(root, rows))
+            # New contents are the other roots' others, and replaced ones may be this one's: so many at most.
+            self._db.execute("UPDATE root SET others = others + ?", (len(rows) + len(removed),))
         if self.n_bytes() > self._max_bytes:
             self.evict()
             if self.n_bytes() > self._max_bytes:
@@ -135,6 +145,9 @@ class Store:
             with self._writing():
                 self._db.execute("DELETE FROM file WHERE root = ?", (number,))
                 self._db.execute("DELETE FROM root WHERE id = ?", (number,))
+        for (number,) in self._db.execute("SELECT id FROM root WHERE others > ?", (MOST_OTHERS,)).fetchall():
+            with self._writing():
+                self._db.execute(_COUNT_OTHERS, {"id": number})
         (n_contents,) = self._db.execute("SELECT count(*) FROM content").fetchone()
         (n_used,) = self._db.execute("SELECT count(DISTINCT content) FROM file WHERE content IS NOT NULL").fetchone()
         if n_contents - n_used > max(SPARE_CONTENTS, n_used):
@@ -202,7 +215,9 @@ class Store:
 
     def reader(self) -> sqlite3.Connection:
         """A connection for snapshots."""
-        return connected(self.path, read_only=True)
+        db = connected(self.path, read_only=True)
+        db.execute(f"PRAGMA cache_size = -{PAGES_KEPT_KB}")
+        return db
 
     def _files(self, root: int, rows: Sequence[FileRow]) -> Iterator[tuple[object, ...]]:
         """What is put down of each file, once its content is there."""

@@ -123,6 +123,21 @@ def test_a_term_that_is_everywhere_is_not_rare(store: Store, tmp_path: Path) -> 
     index.close()
 
 
+def test_of_a_term_in_most_contents_the_files_are_not_looked_at(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{number}.py": f"common = {number}\n" for number in range(RARE_FILES + 1)}
+    store.apply(store.root_id(tmp_path), rows(files))
+    monkeypatch.setattr("qwen_lsp.index.snapshot._COUNT", "SELECT 1 WHERE ? + length(?) + ?")
+    with closing(Index(store, tmp_path)) as index:
+        with index.snapshot() as found:
+            assert found.rare_terms(["common"])  # those contents might be other trees'
+        monkeypatch.setattr("qwen_lsp.index.store.MOST_OTHERS", 0)
+        store.tidy()
+        with index.snapshot() as found:
+            assert not found.rare_terms(["common"])
+
+
 def test_files_that_define_a_name(store: Store, index: Index, tmp_path: Path) -> None:
     files = {f"{number}.py": f"def common(): return {number}\n" for number in range(RARE_FILES + 1)}
     store.apply(store.root_id(tmp_path), rows(files))

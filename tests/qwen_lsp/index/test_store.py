@@ -2,15 +2,20 @@
 
 import logging
 import os
+import random
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qwen_lsp.index.database import SCHEMA, index_folder, store_folder
 from qwen_lsp.index.languages import language_of
@@ -153,6 +158,32 @@ def test_after_a_scan_a_look_up_asks_one_part(tmp_path: Path) -> None:
 def parts(store: Store) -> int:
     (count,) = store._db.execute("SELECT count(DISTINCT segid) FROM term_idx").fetchone()
     return int(count)
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_contents_that_a_root_does_not_have_are_never_counted_too_low(rng: random.Random) -> None:
+    """A word in more of all contents than that and enough is in enough of the root's."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qwen_lsp.index.store.MOST_OTHERS", 3)
+        trees = [Path(folder, name) for name in "ab"]
+        store = Store(Path(folder, "s"))
+        for tree in trees[: rng.randrange(3)]:
+            tree.mkdir()
+        for _ in range(12):
+            root = store.root_id(rng.choice(trees))
+            names = rng.sample("uvwxyz", rng.randrange(5))
+            files = [row(f"{name}.py", f"{name} = {rng.randrange(4)}\n".encode()) for name in names]
+            store.apply(root, files, rng.sample(["u.py", "v.py", "never.py"], rng.randrange(3)))
+            if is_counted := rng.random() < 0.3:
+                store.tidy()
+            with closing(sqlite3.connect(store.path)) as db:
+                for number, others in db.execute("SELECT id, others FROM root").fetchall():
+                    sql = "SELECT (SELECT count(*) FROM content) - count(DISTINCT content) FROM file WHERE root = ?"
+                    (truth,) = db.execute(sql, (number,)).fetchone()
+                    assert others >= truth
+                    assert not is_counted or others <= max(truth, 3)
+        store.close()
 
 
 def test_no_more_room_than_allowed(tmp_path: Path) -> None:
