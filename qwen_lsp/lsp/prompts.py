@@ -77,7 +77,8 @@ class Prompts:
         """Another commit is checked out, and the index has it: at rest, what is shown of closed files is looked at."""
         self._found.clear()
         self._is_switched = True
-        self.changed()
+        if self._snapshot().settings.completion_enabled:
+            self.changed()
 
     def turn(self, cursor: Cursor) -> Ledger | None:
         """The ledger for a request at the cursor, in the documents as they are now; None where there can be none."""

@@ -185,6 +185,8 @@ def _asked(rng: random.Random, world: _World, encode: Encode, expect: Expect) ->
         stop_ids=frozenset(encode("\n")) if rng.random() < 0.1 else frozenset(),
         grammar=grammar,
     )
+    if ask.max_tokens == 0 and ends[0] and rng.random() < 0.5:  # what is told ahead ends at a mark
+        return replace(ask, prompt=prompt[: ends[0]], marks=(ends[0],))
     return replace(ask, prediction=_predicted(rng, ask, buffer.text, encode, expect))
 
 

@@ -1,5 +1,6 @@
 """What the typing bench says of a run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from qwen_lsp.eval.history import Repository
 from qwen_lsp.eval.window import Key
 from scripts.benches import typing
 from scripts.benches.typing import Run, lines
+from scripts.benches.typing_spent import Spent, spent, told
 from tests.qwen_lsp.eval.repositories import repository
 
 USAGE = {"prompt_tokens": 100, "cached_tokens": 90, "evaluated_tokens": 15, "engine_ms": 8.0}
@@ -52,3 +54,39 @@ def test_a_history_without_code_has_nothing_to_type(tmp_path: Path) -> None:
     past = Repository(repository(tmp_path / "w", [{"a.txt": "x\n"}, {"a.txt": "y\n"}]))
     with pytest.raises(SystemExit, match="has keys to type"):
         typing.cut(past, 10, minutes=60)
+
+
+def test_tokens_are_told_apart_by_who_asked_and_for_what_part(tmp_path: Path) -> None:
+    """What a request evaluated lies behind what was cached: a part of the base, the log, the tail, then the answer."""
+
+    def row(who: str, base: str, cached: int | None, evaluated: int | None, most: int = 40) -> str:
+        priority, of = ("typing", "inline") if who == "key" else ("warm-up", who)
+        ends = {"base": 1000, "log": 1100, "tail": 1150}
+        row = {"priority": priority, "of": of, "most": most, "prompt": 1150, "cached": cached, "evaluated": evaluated}
+        return json.dumps(row | {"ends": ends, "base_id": base})
+
+    record = tmp_path / "record.jsonl"
+    rows = [
+        row("", "one", 0, 1150, most=0),
+        row("key", "one", 1100, 60),
+        row("ahead", "one", 1149, 11),
+        row("key", "one", None, None),
+        row("", "two", 400, 750, most=0),
+        row("key", "one", 1090, 70),
+    ]
+    record.write_text("\n".join(rows))
+    found = spent(record)
+    assert found == {
+        ("warm-up", "first base"): Spent(1, [1000]),
+        ("warm-up", "log"): Spent(2, [100, 100]),
+        ("warm-up", "tail"): Spent(2, [50, 50]),
+        ("warm-up", "new base"): Spent(1, [600]),
+        ("key", "tail"): Spent(2, [50, 50]),
+        ("key", "answer"): Spent(2, [10, 10]),
+        ("key", "log"): Spent(1, [10]),
+        ("prefetch", "tail"): Spent(1, [1]),
+        ("prefetch", "answer"): Spent(1, [10]),
+        ("key", "gave no count"): Spent(1),
+    }
+    first, dearest, *_ = told(found)
+    assert first == "  what 2,041 tokens were spent on:" and "first base" in dearest
