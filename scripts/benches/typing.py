@@ -7,8 +7,8 @@ Each key is sent as an editor sends it, after the pause that a person makes (a s
 Tokens are the daemon's counts, and ours are all of them: warm-ups and what is made ahead too. The baseline types the
 same keys into llama.vim on llama-server (see typing_baseline). Prints a table and what the issue wants to be reached.
 
-With `--minutes` the trace is as long as that on its own clock, that of somebody who never stops to read: some 270 keys
-a minute. Longer pauses would change nothing but what a minute holds, so counts are told by quarters of an hour, too.
+With `--minutes` the trace is as long as that on its own clock, that of somebody who never stops to read: 100 to 250
+keys a minute. Longer pauses would change nothing but what a minute holds; counts are told by quarters of an hour, too.
 """
 
 import argparse
