@@ -141,7 +141,9 @@ def _built(
     found = compare(store, root, cancelled)
     skipped = found.skipped
     n_read = n_extracted = 0
-    is_full = False
+    is_full, is_large = False, len(found.changed) > WRITTEN_AT_ONCE
+    if is_large:
+        store.put_off_merging()
     with closing(_results(store, root, found.changed, n_workers, idle, cancelled)) as results:
         writer = _Writer(store, store.root_id(root), found.gone)
         try:
@@ -154,7 +156,7 @@ def _built(
                 progress(Progress(n_read, len(found.changed)))
             writer.flush()
             store.tidy()
-            if n_extracted > WRITTEN_AT_ONCE:
+            if is_large:
                 store.merge()  # it came in parts, and a first request asks each of them for hundreds of words
         except StoreFull:
             is_full = True

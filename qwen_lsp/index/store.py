@@ -27,6 +27,7 @@ SOUGHT_AT_ONCE = 20_000  # contents whose terms are found on one way through the
 EVICTED_AT_ONCE = 500  # contents per transaction, so that other windows' saves need not wait
 MERGED_PAGES = 1_000  # 4 MB per transaction, for the same reason
 MOST_PARTS = 8  # of the full-text table, which grow by saves: a look-up asks each of them
+MERGED_PARTS, SCANNED_PARTS = (4, 16), (0, 32)  # FTS5's automerge and crisismerge: as usual; while a scan fills it
 MOST_OTHERS = 1_000  # contents that a root does not have: what is counted over more of them is compared with its files
 PAGES_KEPT_KB = 8_000  # what a request looks at in an index of 100,000 files; with less, each reads its pages anew
 SPARE_CONTENTS = 2_000  # contents that no file has any more: other branches come back
@@ -180,8 +181,13 @@ class Store:
             found.setdefault(content, []).append(last)
         return found
 
+    def put_off_merging(self) -> None:
+        """Until `merge`: a scan's parts are merged once, not each word several times. Look-ups take a third longer."""
+        self._merge_at(*SCANNED_PARTS)
+
     def merge(self) -> None:
         """Make one of all parts of the full-text table. A negative number begins it, and others wait for each step."""
+        self._merge_at(*MERGED_PARTS)
         pages = -MERGED_PAGES
         while True:
             with self._writing():
@@ -190,6 +196,11 @@ class Store:
                 if self._db.total_changes - before < 2:
                     return
             pages = MERGED_PAGES
+
+    def _merge_at(self, n_parts: int, most: int) -> None:
+        with self._writing():
+            self._db.execute("INSERT INTO term(term, rank) VALUES('automerge', ?)", (n_parts,))
+            self._db.execute("INSERT INTO term(term, rank) VALUES('crisismerge', ?)", (most,))
 
     def totals(self, root: int) -> Totals:
         """The counts, for people."""

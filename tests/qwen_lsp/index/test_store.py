@@ -142,15 +142,18 @@ def test_what_another_window_came_to_use_is_not_dropped(tmp_path: Path, monkeypa
 
 
 def test_after_a_scan_a_look_up_asks_one_part(tmp_path: Path) -> None:
-    """Each batch adds one to the full-text table, and merging them by chance leaves some."""
+    """Each batch adds one to the full-text table; those of a scan are merged at its end, those of saves by and by."""
     store = Store(tmp_path / "s")
     root = store.root_id(tmp_path)
-    for number in range(MOST_PARTS + 3):
-        store._db.execute("INSERT INTO term(term, rank) VALUES('automerge', 0)")
+    store.put_off_merging()
+    for number in range(2 * MOST_PARTS):
         store.apply(root, [row(f"{number}.py", f"def f{number}(): pass\n".encode())])
-    assert parts(store) > MOST_PARTS
+    assert parts(store) == 2 * MOST_PARTS
     store.tidy()
     assert parts(store) == 1
+    for number in range(2 * MOST_PARTS):
+        store.apply(root, [row("g.py", f"def g{number}(): pass\n".encode())])
+    assert parts(store) <= MOST_PARTS
     assert [defining(store, tmp_path, f"f{number}") for number in (0, 7)] == [["0.py"], ["7.py"]]
     store.close()
 
