@@ -2,10 +2,13 @@
 
 The captures that `queries/*.scm` may use: a kind of definition for all of it, with `name`, `body` and `container` (what
 its own text says it belongs to); `wrapped` in `wrapper` (an export, a template: part of what it holds); `decorator`
-(left out of signatures); `import` with `module` and `imported`. Where two patterns see one name, the first one counts.
+(left out of signatures); `import` with `module` and `imported`, which may also stand alone and belongs to the `import`
+around it then: one match for each name is cheaper than all of the statement anew. Where two patterns see one name, the
+first one counts.
 """
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -40,7 +43,7 @@ HOLDS_LOCALS: frozenset[Kind] = frozenset(("function", "method"))
 LOCALS: frozenset[Kind] = frozenset(("variable", "constant"))
 _ROLES: frozenset[str] = frozenset((*get_args(Kind), "import", "wrapper", "decorator")) - {"paragraph"}
 
-type Role = Kind | Literal["import", "wrapper", "decorator"]
+type Role = Kind | Literal["import", "imported", "wrapper", "decorator"]
 type Span = tuple[int, int]  # bytes, until they were moved
 
 
@@ -66,7 +69,7 @@ class Found:
     what stands around a definition and belongs to it (its own span -> the wider one), and decorators."""
 
     drafts: dict[int, Draft] = field(default_factory=dict)
-    imports: dict[tuple[int, Span], list[Span]] = field(default_factory=dict)
+    imports: dict[tuple[Span, Span], list[Span]] = field(default_factory=dict)
     wrappers: dict[Span, Span] = field(default_factory=dict)
     decorators: list[Span] = field(default_factory=list)
 
@@ -77,8 +80,8 @@ class Found:
             yield from (*draft.name, *draft.span, *(draft.container or ()))
             if draft.body is not None:
                 yield draft.body
-        for (start, module), names in self.imports.items():
-            yield from (start, *module, *chain.from_iterable(names))
+        for (statement, module), names in self.imports.items():
+            yield from (*statement, *module, *chain.from_iterable(names))
 
     def moved(self, at: Callable[[int], int]) -> "Found":
         """The same with each offset as `at` has it."""
@@ -88,7 +91,7 @@ class Found:
 
         return Found(
             {at(start): draft.moved(at) for start, draft in self.drafts.items()},
-            {(at(start), both(module)): list(map(both, names)) for (start, module), names in self.imports.items()},
+            {(both(where), both(what)): list(map(both, names)) for (where, what), names in self.imports.items()},
             {both(inner): both(outer) for inner, outer in self.wrappers.items()},
             list(map(both, self.decorators)),
         )
@@ -102,14 +105,15 @@ def found_in(root: Node, language: Language) -> Found:
     cursor = QueryCursor(definitions_query(language))
     cursor.set_max_start_depth(language.depth)
     inside: Span = (0, 0)  # a function's body, whose match comes before those in there
+    alone: list[Span] = []
     for pattern, match in cursor.matches(root):
-        role = roles.get(pattern)
-        if role is None:
-            role = roles[pattern] = cast(Role, next(key for key in match if key in _ROLES))
+        role = roles.get(pattern) or _role(roles, pattern, match)
         if role == "import":
-            statement, module = match["import"][0].start_byte, match["module"][0].byte_range
+            statement, module = match["import"][0].byte_range, match["module"][0].byte_range
             names = found.imports.setdefault((statement, module), [])
             names.extend(node.byte_range for node in match.get("imported", ()))
+        elif role == "imported":
+            alone.append(match["imported"][0].byte_range)
         elif role == "wrapper":
             found.wrappers[match["wrapped"][0].byte_range] = match["wrapper"][0].byte_range
         elif role == "decorator":
@@ -121,13 +125,21 @@ def found_in(root: Node, language: Language) -> Found:
             _add_definition(found.drafts, pattern, role, match)
             if role in HOLDS_LOCALS and "body" in match and start >= inside[1]:
                 inside = match["body"][0].byte_range
+    _bring(found.imports, alone)
     return found
 
 
 @cache
 def _roles(_: Language) -> dict[int, Role]:
-    """What each pattern of the language's query is for, as far as one was met: the capture that says so."""
+    """What each pattern of the language's query is for, as far as one was met."""
     return {}
+
+
+def _role(roles: dict[int, Role], pattern: int, match: dict[str, list[Node]]) -> Role:
+    """The capture that says it: names beside an `import` are its own."""
+    found = next((key for key in match if key in _ROLES), "imported")
+    role = roles[pattern] = cast(Role, found)
+    return role
 
 
 def _is_rubble(root: Node) -> bool:
@@ -154,6 +166,15 @@ def _add_definition(drafts: dict[int, Draft], pattern: int, kind: Kind, match: d
         None if body is None else body[0].start_byte,
         None if container is None else container[0].byte_range,
     )
+
+
+def _bring(imports: dict[tuple[Span, Span], list[Span]], alone: Iterable[Span]) -> None:
+    """Give the names that stand alone to the import around each."""
+    statements = sorted(imports)
+    for name in alone:
+        at = bisect_right(statements, (name, name)) - 1
+        if at >= 0 and name[1] <= statements[at][0][1]:
+            imports[statements[at]].append(name)
 
 
 def identifiers_in(root: Node, language: Language) -> Iterator[Span]:

@@ -293,5 +293,5 @@ def _signature(text: str, start: int, end: int, decorators: list[Span]) -> str:
 def _imports(text: str, found: Found) -> tuple[Import, ...]:
     return tuple(
         Import(text[slice(*module)].strip("\"'`<> "), tuple(text[slice(*name)] for name in sorted(set(names))), start)
-        for (start, module), names in sorted(found.imports.items())
+        for ((start, _), module), names in sorted(found.imports.items())
     )

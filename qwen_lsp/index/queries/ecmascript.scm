@@ -35,10 +35,10 @@
 (decorator) @decorator
 
 (import_statement source: (_) @module) @import
-(import_statement (import_clause (identifier) @imported) source: (_) @module) @import
-(import_statement (import_clause (named_imports (import_specifier name: (_) @imported))) source: (_) @module) @import
 (export_statement source: (_) @module) @import
-(export_statement (export_clause (export_specifier name: (_) @imported)) source: (_) @module) @import
+(import_clause (identifier) @imported)
+(import_specifier name: (_) @imported)
+(export_specifier name: (_) @imported)
 ((variable_declarator
    name: [(identifier) (object_pattern [(shorthand_property_identifier_pattern) @imported (pair_pattern key: (_) @imported)])]
    value: (call_expression function: (identifier) @require arguments: (arguments . (string) @module))) @import
