@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 SLOW_S = 5.0  # an end that takes longer says where it stands; a second is usual
 STOP_S = 10.0  # it takes no longer
@@ -40,6 +41,7 @@ def _wait_for_signal(ending: threading.Event, end: Callable[[], object]) -> None
 
 def _leave_in_time(ending: threading.Event) -> None:
     ending.wait()
-    faulthandler.dump_traceback_later(SLOW_S)  # from a thread that waits for no other: stderr may be what hangs
+    with suppress(RuntimeError, ValueError, OSError):  # there is no stderr
+        faulthandler.dump_traceback_later(SLOW_S)  # from a thread that waits for no other: stderr may be what hangs
     time.sleep(STOP_S)
     os._exit(1)

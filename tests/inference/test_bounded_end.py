@@ -47,6 +47,7 @@ def a_log_that_nobody_reads(daemon: Served) -> list[socket.socket]:
     [
         pytest.param(PAGE, the_event_loop, "in hang", id="a request that keeps the event loop"),
         pytest.param(SHUTS_DOWN, an_open_connection, "in hang", id="the server's own end"),
+        pytest.param(f"{SHUTS_DOWN}; m.sys.stderr = None", an_open_connection, "", id="without anybody to tell"),
         pytest.param(
             "",
             a_log_that_nobody_reads,
