@@ -249,9 +249,12 @@ class Runner:
         """What the run's next step tries; looked for once."""
         if run.draft is None:
             room = run.job.max_tokens - len(run.answer) - 1
-            begun = self._clock()
-            run.draft = drafter.draft(self._gate(run).limit(min(room, SPARING_DRAFT if self._spares() else MAX_DRAFT)))
-            run.looked_s = self._clock() - begun
+            limit = self._gate(run).limit(min(room, SPARING_DRAFT if self._spares() else MAX_DRAFT))
+            run.draft, run.looked_s = (), 0.0
+            if limit:  # a look at the clock is not free either
+                begun = self._clock()
+                run.draft = drafter.draft(limit)
+                run.looked_s = self._clock() - begun
         return run.draft
 
     def _gate(self, run: Run) -> Gate:
