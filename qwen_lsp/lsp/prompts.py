@@ -80,8 +80,11 @@ class Prompts:
         if self._snapshot().settings.completion_enabled:
             self.changed()
 
-    def turn(self, cursor: Cursor) -> Ledger | None:
-        """The ledger for a request at the cursor, in the documents as they are now; None where there can be none."""
+    def turn(self, cursor: Cursor, *, wanted: bool) -> Ledger | None:
+        """The ledger for a request at the cursor, in the documents as they are now; None where there can be none.
+
+        `wanted`: somebody pressed a key for it, and is here for more than to touch the place.
+        """
         snapshot = self._at(cursor.document.uri)
         ledger = self.ahead(snapshot, cursor)
         if ledger is None:
@@ -89,7 +92,7 @@ class Prompts:
         if self._ledger is None or ledger.log is not self._ledger.log:
             self._told = None
         here = cursor.document.uri, cursor.offset
-        self._n_here = self._n_here + 1 if _is_near(self._last, here) else 1
+        self._n_here = (self._n_here if _is_near(self._last, here) else 0) + (SETTLES_KEYS if wanted else 1)
         self._ledger, self._last = ledger, here
         if not self._growing and due_at(ledger, snapshot, cursor, stays=self._n_here >= STAYS_KEYS):
             self._grow()

@@ -58,9 +58,11 @@ class Window:
             self.wire.notify("textDocument/didOpen", self.editor.open(uri, TEXT + "x = \n"))
         self.wire.engines[0].generate = self.engine.generate  # type: ignore[method-assign]
 
-    async def ledger(self, uri: str = URI, line: int = 160, character: int = 0) -> Ledger | None:
+    async def ledger(
+        self, uri: str = URI, line: int = 160, character: int = 0, *, invoked: bool = False
+    ) -> Ledger | None:
         """The ledger that a request is given."""
-        await self.wire.ask(INLINE, inline_at(uri, line, character))
+        await self.wire.ask(INLINE, inline_at(uri, line, character, invoked))
         return self.wire.script.ledgers[-1]
 
     def type(self, offset: int, text: str, uri: str = URI) -> None:
@@ -198,6 +200,20 @@ async def test_a_rest_where_hardly_anything_was_typed_reads_only_that(monkeypatc
         assert of._ledger.tail.is_brief == (n_keys < 3)
         read.append(sum(len(each.text) for each in window.engine.asked[-1].prompt.segments if isinstance(each, Text)))
     assert read[1] - read[0] < 2 * len(text) < read[2] - read[1]
+
+
+async def test_a_rest_where_somebody_asked_for_a_suggestion_reads_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "SETTLES_KEYS", 3)
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    window.engine.gate.set()
+    of = window.wire.server.session.prompts
+    for invoked in (False, True):
+        await window.ledger(line=1, invoked=invoked)
+        of._look()
+        await until(lambda: not of._growing)
+        assert len(window.engine.asked) == invoked
 
 
 async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
