@@ -104,10 +104,10 @@ class Runner:
             return False
         match, evictions = admitted
         self._follow(evictions)
-        to_come = len(run.job.prompt) + run.job.max_tokens - match.n_tokens
-        run.kept = self.cache.begin(match, self._sequence(match), to_come)
+        n_prompt = len(run.job.prompt)
+        run.kept = self.cache.begin(match, self._sequence(match), n_prompt + run.job.max_tokens - match.n_tokens)
         run.n_done = run.n_cached = match.n_tokens
-        last = len(run.job.prompt) - 1  # the same prompt again, or a longer one, costs what follows here
+        last = n_prompt - 1  # the same prompt again, or a longer one, costs what follows here
         end = last + (run.job.max_tokens == 0)  # where no answer follows, what comes next may begin at the very end
         run.stops = sorted({at for at in (*run.job.cache_marks, match.branch, last) if match.n_tokens < at <= end})
         constraint = None if run.job.constraint is None else run.job.constraint()
@@ -140,9 +140,7 @@ class Runner:
     def _bring_back(self, prompt: bytes) -> None:
         """Load what the disk has of the prompt where the cache has much less of it."""
         found = self._saved.find(prompt) if self._saved else None
-        if self._saved is None or found is None:
-            return
-        if found.n_tokens - self.cache.match(prompt).n_tokens < WORTH_SAVING:
+        if self._saved is None or found is None or found.n_tokens - self.cache.match(prompt).n_tokens < WORTH_SAVING:
             return
         evictions = self.cache.room_for(found.n_tokens)
         payload = None if evictions is None else self._saved.read(found)
@@ -284,8 +282,7 @@ class Runner:
             self.discard(kept)
 
     def held(self) -> Held:
-        cache = self.cache
-        n_rows = cache.n_rows()
+        cache, n_rows = self.cache, self.cache.n_rows()
         return Held(
             n_rows * self.backend.info.row_bytes,
             cache.snapshot_bytes(),
