@@ -80,23 +80,29 @@ class Prompts:
         if self._snapshot().settings.completion_enabled:
             self.changed()
 
-    def turn(self, cursor: Cursor, *, wanted: bool) -> Ledger | None:
-        """The ledger for a request at the cursor, in the documents as they are now; None where there can be none.
+    def came(self, cursor: Cursor, *, wanted: bool) -> None:
+        """Somebody asks at the cursor, what is known already included: the next rest looks around here.
 
-        `wanted`: somebody pressed a key for it, and is here for more than to touch the place.
+        `wanted`: by a key for it, so not only to touch the place.
         """
+        here = cursor.document.uri, cursor.offset
+        if not is_possible(self._at(here[0]), cursor):
+            return
+        self._n_here = (self._n_here if _is_near(self._last, here) else 0) + (SETTLES_KEYS if wanted else 1)
+        self._last = here
+        self._later()
+
+    def turn(self, cursor: Cursor) -> Ledger | None:
+        """The ledger for a request at the cursor, in the documents as they are now; None where there can be none."""
         snapshot = self._at(cursor.document.uri)
         ledger = self.ahead(snapshot, cursor)
         if ledger is None:
             return None
         if self._ledger is None or ledger.log is not self._ledger.log:
             self._told = None
-        here = cursor.document.uri, cursor.offset
-        self._n_here = (self._n_here if _is_near(self._last, here) else 0) + (SETTLES_KEYS if wanted else 1)
-        self._ledger, self._last = ledger, here
+        self._ledger = ledger
         if not self._growing and due_at(ledger, snapshot, cursor, stays=self._n_here >= STAYS_KEYS):
             self._grow()
-        self._later()
         return ledger
 
     def ahead(self, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:

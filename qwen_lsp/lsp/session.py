@@ -163,9 +163,9 @@ class Session:
         """What the editor said about settings, the most important last."""
         return self._options
 
-    def turn_ledger(self, cursor: Cursor, *, wanted: bool) -> Ledger | None:
-        """The ledger for a request at the cursor, in the documents as they are now. `wanted`: by a person."""
-        return self.prompts.turn(cursor, wanted=wanted)
+    def turn_ledger(self, cursor: Cursor) -> Ledger | None:
+        """The ledger for a request at the cursor, in the documents as they are now."""
+        return self.prompts.turn(cursor)
 
     def ledger_ahead(self, snapshot: Snapshot, cursor: Cursor) -> Ledger | None:
         """The ledger for a text that is not there yet; the window's own does not hear of it."""

@@ -99,6 +99,7 @@ async def suggest_at(session: Session, asked: Asked) -> Suggestion | Superseded 
     if session.suggestions.paused:
         _nothing(session, asked, PAUSED)
         return None
+    session.prompts.came(asked.cursor, wanted=not asked.automatic)
     known = session.suggestions.recent.at(asked.cursor)
     if known is not None and not _wants_more(session, asked, known):
         session.flight.cancel(asked.key)
@@ -142,8 +143,7 @@ async def _made(session: Session, asked: Asked, stage: _Stage) -> Made | StillMa
             return Made(work.cursor, found)
         if session.document(cursor.document.uri) is not cursor.document:
             return Made(cursor, LEFT_BEHIND)
-    ledger = session.turn_ledger(cursor, wanted=not asked.automatic)
-    engine, complete = session.engine, session.features.complete
+    ledger, engine, complete = session.turn_ledger(cursor), session.engine, session.features.complete
     if stage.pause_s is not None:
         least_s = asked.snapshot.settings.completion_debounce_ms / 1000
         stage.pause_s = pause_s(session.suggestions.pace, least_s) if asked.automatic else 0.0

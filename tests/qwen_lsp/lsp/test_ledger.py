@@ -216,6 +216,26 @@ async def test_a_rest_where_somebody_asked_for_a_suggestion_reads_the_place(monk
         assert len(window.engine.asked) == invoked
 
 
+async def test_a_rest_looks_around_where_the_cursor_came_along_a_suggestion() -> None:
+    """No model was asked on the way; the tail of where it was asked last would be read for nothing."""
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    window.engine.gate.set()
+    window.wire.script.says = "compute(everything)"
+    await window.ledger(character=4)
+    n_begun = len(window.wire.script.begun)
+    for n, key in enumerate("compute("):
+        window.type(len(TEXT) + 4 + n, key)
+        await window.ledger(character=5 + n)
+    assert len(window.wire.script.begun) == n_begun, "all of it was known"
+    of = window.wire.server.session.prompts
+    of._look()
+    await until(lambda: not of._growing)
+    assert of._ledger is not None and of._ledger.tail is not None
+    assert of._ledger.tail.before.endswith("x = compute(") and of._ledger.tail.after == "\n"
+
+
 async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     window = Window()
     await window.begin(URI)
