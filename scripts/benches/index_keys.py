@@ -5,6 +5,7 @@ looked up in a whole index, or in one that is being built. `window`: a real serv
 for the first time. Draws no conclusion.
 """
 
+import gc
 import os
 import random
 import re
@@ -26,6 +27,7 @@ from qwen_lsp.index.buffers import parsed, reread
 from qwen_lsp.index.languages import language_of
 from qwen_lsp.index.snapshot import Index
 from qwen_lsp.index.store import Store
+from qwen_lsp.lsp.server import GARBAGE_OBJECTS
 from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Cursor, opened
 from qwen_lsp.text.snapshot import Snapshot
@@ -103,6 +105,7 @@ def _read_by(parse: Callable[[], object]) -> int:
 
 def asks(store: Store, root: Path, ended: Callable[[], bool] = lambda: False) -> Figures:
     """Of first requests in files and of those some lines on, as a window makes them: CPU and wall. Until `ended`."""
+    gc.set_threshold(GARBAGE_OBJECTS, 10, 20)  # as a window has it: with Python's own, it takes a tenth of the time
     rng = random.Random(SEED)
     paths = [path for path in sorted(store.files(store.root_id(root))) if language_of(path) is not None]
     first: list[tuple[float, float]] = []
