@@ -22,7 +22,7 @@ from qwen_lsp.text.snapshot import Snapshot
 
 IDLE_S = 0.4  # after a request: who goes on typing has come back by then
 SETTLES_KEYS = 3  # typed at a place before a rest there reads more than what was typed: many are only touched
-STAYS_KEYS = 12  # typed at a place, two seconds or so, before what stands around it is read
+STAYS_KEYS = 16  # typed at a place, two seconds or three, before what stands around it is read
 NEAR_CHARS = 400  # from one request to the next at the same place
 MOST_FOUND = 64  # files whose last answer is kept
 
