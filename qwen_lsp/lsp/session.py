@@ -113,13 +113,14 @@ class Session:
             self.prompts.opened(document.uri)
 
     def put(self, document: Document) -> None:
-        """A document was changed."""
+        """A document was changed, or opened: where nothing was typed, a rest has nothing to look at."""
+        was_open = document.uri in self._documents
         self._documents[document.uri] = document
         if self._recent[:1] != [document.uri]:
             self._recent = [document.uri, *(uri for uri in self._recent if uri != document.uri)]
         self._changed()
         self.suggestions.changed(document)
-        if self.settings.completion_enabled and not self.suggestions.paused:
+        if was_open and self.settings.completion_enabled and not self.suggestions.paused:
             self.prompts.changed()
         if self._indexing is not None:
             self._indexing.changed(document.uri)

@@ -236,6 +236,25 @@ async def test_a_rest_looks_around_where_the_cursor_came_along_a_suggestion() ->
     assert of._ledger.tail.before.endswith("x = compute(") and of._ledger.tail.after == "\n"
 
 
+async def test_a_file_that_is_opened_is_no_reason_to_look_at_the_last_place_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What an index finds there is something else with each open file, and would be read."""
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    of = window.wire.server.session.prompts
+    looks: list[None] = []
+    monkeypatch.setattr(of, "_look", lambda: looks.append(None))
+    monkeypatch.setattr(prompts, "IDLE_S", 0.0)
+    window.wire.notify("textDocument/didOpen", window.editor.open(OTHER, TEXT))
+    await asyncio.sleep(0.0)
+    await asyncio.sleep(0.0)
+    assert looks == []
+    window.type(0, "x", OTHER)
+    await until(lambda: looks == [None])
+
+
 async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     window = Window()
     await window.begin(URI)
