@@ -113,14 +113,15 @@ class Session:
             self.prompts.opened(document.uri)
 
     def put(self, document: Document) -> None:
-        """A document was changed, or opened: where nothing was typed, a rest has nothing to look at."""
-        was_open = document.uri in self._documents
+        """A document was changed, or opened: a rest has something to look at where its text is another one."""
+        old = self._documents.get(document.uri)
+        is_edit = old is not None and old.text != document.text
         self._documents[document.uri] = document
         if self._recent[:1] != [document.uri]:
             self._recent = [document.uri, *(uri for uri in self._recent if uri != document.uri)]
         self._changed()
         self.suggestions.changed(document)
-        if was_open and self.settings.completion_enabled and not self.suggestions.paused:
+        if is_edit and self.settings.completion_enabled and not self.suggestions.paused:
             self.prompts.changed()
         if self._indexing is not None:
             self._indexing.changed(document.uri)
