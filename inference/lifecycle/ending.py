@@ -23,18 +23,25 @@ def heed(ending: threading.Event, end: Callable[[], object]) -> None:
     """Call `end` on another thread at the first signal. STOP_S after `ending` is set, by that or otherwise, the process
     leaves with 1.
 
-    Called before the process has threads: they inherit that signals are for one thread only. What whoever started it
-    had blocked or ignored is heeded, too.
+    On the main thread. Whichever thread gets a signal, the interpreter's own handler writes it into a pipe at once;
+    numpy's threads are there before any of ours. What whoever started it had blocked or ignored is heeded, too.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)  # one that is ignored is never waited for
-    threading.Thread(target=_wait_for_signal, args=(ending, end), name="signals", daemon=True).start()
+        signal.signal(number, _nothing)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    threading.Thread(target=_wait_for_signal, args=(reader, ending, end), name="signals", daemon=True).start()
     threading.Thread(target=_leave_in_time, args=(ending,), name="ending", daemon=True).start()
 
 
-def _wait_for_signal(ending: threading.Event, end: Callable[[], object]) -> None:
-    signal.sigwait(SIGNALS)  # further ones stay pending: it ends already
+def _nothing(number: int, frame: object) -> None:
+    """The pipe has it already, and the main thread may be a long time in coming to this."""
+
+
+def _wait_for_signal(reader: int, ending: threading.Event, end: Callable[[], object]) -> None:
+    os.read(reader, 1)  # further ones are nobody's: it ends already
     ending.set()
     end()
 

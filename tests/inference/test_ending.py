@@ -156,3 +156,10 @@ def test_a_signal_that_the_parent_had_blocked_or_ignored(number: signal.Signals)
     first = f"import signal as s\ns.pthread_sigmask(s.SIG_BLOCK, [2, 15])\ns.signal({int(number)}, s.SIG_IGN)"
     with served("scripted", first) as daemon:
         check_clean(daemon, *daemon.ended(number))
+
+
+def test_a_signal_that_a_thread_of_a_library_gets() -> None:
+    """numpy has threads before a daemon does, one for each further processor, and they block no signal."""
+    first = "import threading as t, time\nt.Thread(target=time.sleep, args=(600,), daemon=True).start()"
+    with served("scripted", first) as daemon:
+        check_clean(daemon, *daemon.ended(signal.SIGTERM))
