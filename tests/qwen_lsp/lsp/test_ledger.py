@@ -93,6 +93,14 @@ class Window:
         raise AssertionError("no new base was asked for")
 
 
+async def based() -> Window:
+    """A window with one open file and a base of it; the engine reads no more until its gate is set."""
+    window = Window()
+    await window.begin(URI)
+    await window.based()
+    return window
+
+
 async def test_an_edit_elsewhere_appends_and_nothing_else_changes() -> None:
     window = Window()
     await window.begin(URI)
@@ -129,9 +137,7 @@ async def test_what_was_typed_is_told_when_typing_rests_and_not_by_the_next_key(
 async def test_what_was_typed_here_is_read_without_the_tail_and_told_when_the_cursor_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     window.engine.gate.set()
     of = window.wire.server.session.prompts
 
@@ -163,9 +169,7 @@ async def test_what_was_typed_here_is_read_without_the_tail_and_told_when_the_cu
 
 async def test_a_place_that_is_only_passed_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "STAYS_KEYS", 3)
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     window.engine.gate.set()
     window.wire.notify("textDocument/didOpen", window.editor.open(OTHER, TEXT))
     for uri, n in ((OTHER, 2), (URI, 1), (OTHER, 2)):
@@ -180,9 +184,7 @@ async def test_a_place_that_is_only_passed_is_not_read(monkeypatch: pytest.Monke
 async def test_a_rest_where_hardly_anything_was_typed_reads_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the third key on it reads the lines around it."""
     monkeypatch.setattr(prompts, "SETTLES_KEYS", 3)
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     window.engine.gate.set()
     of = window.wire.server.session.prompts
     text = "import os, sys, pathlib, typing\n"
@@ -204,9 +206,7 @@ async def test_a_rest_where_hardly_anything_was_typed_reads_only_that(monkeypatc
 
 async def test_a_rest_where_somebody_asked_for_a_suggestion_reads_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "SETTLES_KEYS", 3)
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     window.engine.gate.set()
     of = window.wire.server.session.prompts
     for invoked in (False, True):
@@ -218,9 +218,7 @@ async def test_a_rest_where_somebody_asked_for_a_suggestion_reads_the_place(monk
 
 async def test_a_rest_looks_around_where_the_cursor_came_along_a_suggestion() -> None:
     """No model was asked on the way; the tail of where it was asked last would be read for nothing."""
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     window.engine.gate.set()
     window.wire.script.says = "compute(everything)"
     await window.ledger(character=4)
@@ -240,9 +238,7 @@ async def test_a_file_that_is_opened_is_no_reason_to_look_at_the_last_place_agai
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What an index finds there is something else with each open file, and would be read."""
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     of = window.wire.server.session.prompts
     looks: list[None] = []
     monkeypatch.setattr(of, "_look", lambda: looks.append(None))
@@ -257,9 +253,7 @@ async def test_a_file_that_is_opened_is_no_reason_to_look_at_the_last_place_agai
 
 
 async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     monkeypatch.setattr(prompts, "IDLE_S", 0.0)
     window.engine.gate.set()
     looks: list[bool] = []
@@ -277,9 +271,7 @@ async def test_a_few_letters_wait_for_the_cursor_to_leave(monkeypatch: pytest.Mo
 
 
 async def test_the_old_base_serves_until_the_new_one_is_warm() -> None:
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     old = await window.wear()
     meanwhile = await window.ledger()
     assert meanwhile is not None and meanwhile.base == old.base
@@ -300,9 +292,7 @@ async def test_the_old_base_serves_until_the_new_one_is_warm() -> None:
 
 
 async def test_a_base_that_can_not_be_warmed_changes_nothing() -> None:
-    window = Window()
-    await window.begin(URI)
-    await window.based()
+    window = await based()
     window.engine.error = EngineLost("the engine went away")
     window.engine.gate.set()
     old = await window.wear()
