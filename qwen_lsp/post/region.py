@@ -14,7 +14,12 @@ _HEADER = re.compile(
     r"|[\w.$]+ = (?:async )?(?:function\b|\()"
 )
 _DEF = re.compile(r"[ \t]*(?:async\s+)?(?:def|class)\b")
-_INSIDE = re.compile(r"[ \t]*(?:[)\]}]|(?:else|elif|except|finally|catch|end|case|default)\b)")
+_DECORATOR = re.compile(r"[ \t]*(?:@|#\[)")  # belongs to what follows
+_LONG_QUOTES = ('"""', "'''", "`")  # strings that may go on over lines, however deep those stand
+_INSIDE = re.compile(
+    r"[ \t]*(?:[)\]}]|(?:else|elif|except|finally|catch|end|case|default)\b)"
+    r"|(?!try\b)[A-Za-z_]\w*:\s*$"  # a label
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,13 @@ def region(language_id: str, text: str, start: int, end: int) -> Region:
     if header is None:
         return whole
     first, indent = header
-    return Region(first, _end(text, end, len(indent.expandtabs())), indent)
+    last = _end(text, end, len(indent.expandtabs()))
+    return whole if _is_cut(text[first:last]) else Region(first, last, indent)
+
+
+def _is_cut(part: str) -> bool:
+    """Whether a string or a comment over several lines seems to go on beyond."""
+    return part.count("/*") != part.count("*/") or any(part.count(quotes) % 2 for quotes in _LONG_QUOTES)
 
 
 def _header(language_id: str, text: str, at: int) -> tuple[int, str] | None:
@@ -60,15 +71,31 @@ def _header(language_id: str, text: str, at: int) -> tuple[int, str] | None:
 
 
 def _end(text: str, at: int, depth: int) -> int:
-    """Where the next line begins that stands no deeper and does not close what was opened."""
+    """Where the next line begins that stands no deeper, closes nothing that was opened and has no decorator before."""
+    decorated = _is_decorated(text, at, depth)
     newline = text.find("\n", at)
     while newline >= 0:
         line = _line(text, newline + 1)
-        found = _depth(line)
-        if found is not None and found <= depth and not _INSIDE.match(line):
-            return newline + 1
+        if _begins(line, depth):
+            if not decorated:
+                return newline + 1
+            decorated = bool(_DECORATOR.match(line))
         newline = text.find("\n", newline + 1)
     return len(text)
+
+
+def _is_decorated(text: str, at: int, depth: int) -> bool:
+    """Whether the last thing that begins before `at` is a decorator, so that the next one belongs to it."""
+    line_start = text.rfind("\n", 0, at) + 1
+    while line_start > 0 and not _begins(_line(text, line_start), depth):
+        line_start = text.rfind("\n", 0, line_start - 1) + 1
+    return bool(_DECORATOR.match(_line(text, line_start)))
+
+
+def _begins(line: str, depth: int) -> bool:
+    """Whether something begins there that stands no deeper."""
+    found = _depth(line)
+    return found is not None and found <= depth and not _INSIDE.match(line)
 
 
 def _line(text: str, start: int) -> str:

@@ -102,6 +102,28 @@ def test_in_a_long_file_the_function_around_it_is_judged(
     check_gate(language, head + filler + text + filler, model_says=model_says, passes=passes)
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "model_says"),
+    [
+        ("python", "@cached$0\ndef f():\n    pass\n\n\n", "\nwhile x:"),
+        ("python", "def f(): ...\n@overload$0\n@other\ndef f(a):\n    pass\n\n\n", "\nx = 1"),
+        ("python", "@cases(\n    [1, 2],$0\n)\ndef f():\n    pass\n\n\n", "\n    while x:"),
+        ("javascript", "function f() {\n  g(x)$0;\n  return `\n{\n${x}`;\n}\n\n", ")"),
+        ("go", "func f() {\n\ta := 1$0\n\tb := `\nyaml\n`\n\tg(a, b)\n}\n\n", " +"),
+        ("go", "func f() {\n\ta := g(1$0)\nwalk:\n\tfor {\n\t\th(a)\n\t}\n}\n\n", "`"),
+    ],
+)
+def test_a_region_is_not_cut_where_its_lines_stand_less_deep(language: str, text: str, model_says: str) -> None:
+    """Under decorators, in strings over several lines, at labels: a cut has faults of its own, so more would pass."""
+    filler = "".join(FILLER[language].format(n=n) for n in range(200))
+    head = "package a\n\n" if language == "go" else ""
+    before, after = (head + filler + text + filler).split("$0")
+    hole = around(language, before + after, len(before), len(before))
+    assert hole is not None
+    assert n_faults(hole.base.tree.root_node) == 0
+    check_gate(language, before + "$0" + after, model_says=model_says, passes="")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(FILLER)), st.integers(0, 30_000), st.data())
 def test_a_region_is_whole_lines_around_the_place(language: str, at: int, data: st.DataObject) -> None:
