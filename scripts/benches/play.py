@@ -26,7 +26,7 @@ from inference.stream import Stream
 from scripts.benches.edit_scripts import ALL, Ask, Cancel, Script
 from scripts.benches.exact_model import load_exact
 
-STUCK_S = 120.0  # for one pass of a tiny model: longer means that it waits for something that never comes
+STUCK_S = 600.0  # for one pass: longer, also beside others that stop it, means that it waits for what never comes
 SCALED = (
     (runner, "CHUNK"),
     (prefix_cache, "FORK_WORTH"),

@@ -2,6 +2,9 @@
 
 import os
 import resource
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,24 @@ def test_weights_that_are_not_numbers_are_found_at_load(tmp_path: Path) -> None:
 
     with pytest.raises(ModelBroken, match="not numbers"):
         load(write_folder(tmp_path / "nan", poison))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the policy is Linux's")
+def test_threads_of_the_engine_do_not_displace_those_that_wake_them() -> None:
+    def policies() -> dict[int, int]:
+        return {int(task.name): os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+
+    def loaded() -> tuple[dict[int, int], dict[int, int], int]:
+        before = policies()
+        load(EMBEDDED)
+        return before, policies(), threading.get_native_id()
+
+    with ThreadPoolExecutor(1) as own:  # a stream, and the engine's thread for it, belong to who loads
+        before, after, owner = own.submit(loaded).result()
+    usual = os.sched_getscheduler(0)
+    made = {after[thread] for thread in after.keys() - before.keys()}
+    assert made == {os.SCHED_BATCH if usual == os.SCHED_OTHER else usual}
+    assert after[owner] == usual
 
 
 def test_logits_that_are_not_numbers_are_found_when_sampled(tmp_path: Path) -> None:
