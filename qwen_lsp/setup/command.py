@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from qwen_lsp import settings_file
@@ -45,6 +46,8 @@ def main(options: argparse.Namespace) -> int:
     """0 done, 1 it could not."""
     egress.guard()
     try:
+        if options.offline is not None and not Path(options.offline).exists():
+            raise NotDone(f"{options.offline} is not there; name a folder of safetensors or a .gguf file")
         if "stopped pid" in inference("stop"):
             say("the engine that ran is stopped: its memory counts as free for the plan, and windows start it again")
         ready = fetched(options)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from qwen_lsp.engine.client import Engine, Piece, Request, Usage
 from qwen_lsp.errors import EngineRefused
-from qwen_lsp.features.trial import talks
+from qwen_lsp.features.trial import HOLE, talks
 from qwen_lsp.prompt.layouts.fim import Hole
 from qwen_lsp.prompt.layouts.named import question
 from qwen_lsp.prompt.segments import Prompt, Text
@@ -34,7 +34,7 @@ class Example:
 
 
 EXAMPLES = (
-    Example("sums.py", "def add(a, b):\n    return", "\n\n\nprint(add(1, 2))\n", r"a \+ b\b"),
+    Example(HOLE.path, HOLE.before, HOLE.after, r"a \+ b\b"),
     Example("area.py", "def area(width, height):\n    return width *", "\n\n\nprint(area(2, 3))\n", r"height\b"),
     Example("loop.py", "names = ['a', 'b']\nfor name in", ":\n    print(name)\n", r"names\b"),
     Example("greet.js", "function greet(name) {\n  return `Hello, ${", "}`;\n}\n\ngreet('you');\n", r"name\b"),

@@ -78,6 +78,14 @@ def test_what_can_not_be_is_told_and_changes_nothing(hub: FakeHub, daemons: Daem
         assert file.read_text() == before
 
 
+def test_a_wrong_path_leaves_the_engine_alone(hub: FakeHub, daemons: Daemons) -> None:
+    daemons.run("start", "--engine", "llama")
+    before = daemons.running()
+    done = qwen_lsp(hub, "setup", "--offline", "/nowhere")
+    assert done.returncode == 1 and "/nowhere is not there" in done.stderr
+    assert [each["pid"] for each in daemons.running()] == [each["pid"] for each in before] != []
+
+
 def test_what_the_catalogue_suggests_for_this_machine(hub: FakeHub, daemons: Daemons, tmp_path: Path) -> None:
     """A catalogue that was just compared with the hub, no model named: plan, pinned fetch, settings."""
     values = json.loads((EMBEDDED.parent / "catalogue.json").read_text("utf-8"))
