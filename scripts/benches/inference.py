@@ -1,13 +1,13 @@
 """The inference daemon against its peers, on the embedded model: tokens evaluated, first token, CPU time, decoding.
 
-    scripts/bench inference [--engine llama|mlx|all] [--contexts 1k,4k,16k,32k] [--parts traces,during,edits]
+    scripts/bench inference [--engine llama|mlx|all] [--contexts 1k,4k,16k,32k] [--parts cold,traces,during,edits]
                             [--out FOLDER] [--quick]
 
 Each server is started as its users start it and gets the same prompts (`inference_traces`), greedy, on one thread. The
 counts are the servers' own. Our answers are then asked again of a fresh daemon that has nothing in its cache: any other
-text fails the run. A run can be split by contexts, and by parts: the traces with cold prompts and a restart, typing
-during another's prefill, recorded edits. Prints tables and the goals of DESIGN.md section 7; writes figures.json and
-two PNG curves.
+text fails the run. A run can be split by contexts, and by parts: cold prompts in pairs with the bare engine, the traces
+with a restart (and as many pairs as 15 s allow), typing during another's prefill, recorded edits. Prints tables and
+the goals of DESIGN.md section 7; writes figures.json and two PNG curves.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from inference.tokenizer import from_folder
 from scripts.benches.inference_figures import as_json, rows, table_lines
 from scripts.benches.inference_goals import Verdict, verdict_lines, verdicts
 from scripts.benches.inference_plot import curves
-from scripts.benches.inference_run import PARTS, SEED, Bench, Part, Plan
+from scripts.benches.inference_run import PARTS, SEED, USUAL_PARTS, Bench, Part, Plan
 from scripts.benches.inference_servers import EMBEDDED, PEER, Engine
 from scripts.benches.inference_traces import Controls, Material, material
 
@@ -110,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench inference", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--engine", choices=("llama", "mlx", "all"), default="all")
     parser.add_argument("--contexts", type=_contexts, metavar="1k,4k,...", help="in tokens; default: 1k,4k,16k,32k")
-    parser.add_argument("--parts", type=_parts, default=PARTS, metavar=",".join(PARTS))
+    usual = ",".join(USUAL_PARTS)
+    parser.add_argument("--parts", type=_parts, default=USUAL_PARTS, metavar=",".join(PARTS), help=f"default: {usual}")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="FOLDER")
     parser.add_argument("--quick", action="store_true", help="1k and 4k, few requests: does it run? not a measurement")
     text = "leave out contexts where one cold request takes longer; default: " + str(PATIENCE_S)

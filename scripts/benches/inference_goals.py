@@ -113,20 +113,19 @@ def _first_token(keys: Keys) -> Iterator[Finding]:
 
 
 def _cold(keys: Keys, cold: Sequence[Cold]) -> Iterator[Finding]:
-    """The least of each, because other programs only ever add; small contexts are shown, the largest is judged."""
-    contexts = sorted({each.context for each in cold})
-    ours_s = {c: min(each.ours_s for each in cold if each.context == c) for c in contexts}
-    ours_cpu = {c: min(each.ours_cpu_s for each in cold if each.context == c) for c in contexts}
-    raw_cpu = {c: min(each.raw_cpu_s for each in cold if each.context == c) for c in contexts}
-    share = {c: ours_cpu[c] / raw_cpu[c] for c in contexts}
-    largest = contexts[-1] if contexts else 0
+    """The median of pairs, which were made one after the other; small contexts are shown, the largest is judged."""
+    by_context = {c: [each for each in cold if each.context == c] for c in sorted({each.context for each in cold})}
+    largest = max(by_context, default=0)
+
+    def share(of: Callable[[Cold], float]) -> dict[int, float]:
+        return {c: median(each.ours_cpu_s / of(each) for each in pairs) for c, pairs in by_context.items()}
+
     goal = f"cold prefill against the raw engine with the same settings, CPU time: <= {COLD}"
-    yield _at(goal, share, largest, lambda ratio: ratio <= COLD)
-    default_cpu = {c: min(each.default_cpu_s for each in cold if each.context == c) for c in contexts}
-    if default_cpu != raw_cpu:
-        usual = {c: ours_cpu[c] / default_cpu[c] for c in contexts}
+    yield _at(goal, share(lambda pair: pair.raw_cpu_s), largest, lambda ratio: ratio <= COLD)
+    if any(pair.default_cpu_s != pair.raw_cpu_s for pair in cold):
         goal = f"cold prefill against the raw engine with its own kind of attention, CPU time: <= {COLD}"
-        yield _at(goal, usual, largest, lambda ratio: ratio <= COLD)
+        yield _at(goal, share(lambda pair: pair.default_cpu_s), largest, lambda ratio: ratio <= COLD)
+    ours_s = {c: min(each.ours_s for each in pairs) for c, pairs in by_context.items()}
     again = {c: row.first_token_s / ours_s[c] for c, row in keys.at("ours", "restart").items() if c in ours_s}
     goal = f"first token after a restart, 32k prefix saved, against cold: <= {RESTART}"
     yield _at(goal, again, 32_000, lambda ratio: ratio <= RESTART)

@@ -48,8 +48,9 @@ SAVED_S = 5.0  # an idle daemon writes its trunk to disk after two seconds
 FORCED = {"llama": (12, 1500), "mlx": (12, 400)}  # forced answers: how many, tokens each at most; of 3, noise was 15 %
 
 
-Part = Literal["traces", "during", "edits"]
+Part = Literal["cold", "traces", "during", "edits"]
 PARTS: tuple[Part, ...] = get_args(Part)
+USUAL_PARTS: tuple[Part, ...] = ("traces", "during", "edits")  # pairs of cold prompts take five minutes at 32k
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Results:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.samples or self.preempted or self.decoded)
+        return not (self.samples or self.cold or self.preempted or self.decoded)
 
     def first_token_s(self, engine: str, server: str) -> tuple[int, float]:
         """Of the longest cold request so far, and its context; zeros before any."""
@@ -106,6 +107,8 @@ class Bench:
 
     def engine(self, engine: Engine) -> None:
         """All contexts on our daemon and on its peer, then two clients, then decoding."""
+        for context in self.plan.contexts if "cold" in self.plan.parts else ():
+            self._cold(engine, self.material.cut(context), 1 if self.plan.is_quick else MAX_COLD)
         for context in self.plan.contexts if "traces" in self.plan.parts else ():
             if self._is_affordable(engine, "ours", context):
                 self._ours(engine, context)
@@ -139,7 +142,9 @@ class Bench:
         m = self.material.cut(context)
         asked: list[tuple[Trace, str]] = []
         with homes() as home:
-            self._cold(engine, m)
+            if "cold" not in self.plan.parts:
+                self._cold(engine, m, 1)
+                self._cold(engine, m, self._affordable(engine, context, MAX_COLD) - 1)
             server = self._start(engine, home)
             try:
                 self._ask(server, context, "end", "first", traces.typing_at_end(m, 1).first[0])
@@ -208,13 +213,13 @@ class Bench:
 
     # --- cold, twice over ---------------------------------------------------------------------------------------
 
-    def _cold(self, engine: Engine, m: Material) -> None:
-        """Cold requests, by turns to the bare engine and to a fresh daemon."""
-        context, ask, done = len(m.base), traces.typing_at_end(m, 1).first[0], 0
-        while done < (self._affordable(engine, context, MAX_COLD) if done else 1):
-            done += 1
-            self.say(f"{engine}, {context} tokens: cold, {done}")
-            self.results.cold.append(cold(engine, context, ask, partial(self._start, engine)))
+    def _cold(self, engine: Engine, m: Material, n_pairs: int) -> None:
+        """Cold requests to the bare engine and to a fresh daemon, each first by turns."""
+        context, ask = len(m.base), traces.typing_at_end(m, 1).first[0]
+        for _ in range(n_pairs):
+            n = sum((c.engine, c.context) == (engine, context) for c in self.results.cold)
+            self.say(f"{engine}, {context} tokens: cold, {n + 1}")
+            self.results.cold.append(cold(engine, context, ask, partial(self._start, engine), ours_first=n % 2 == 1))
 
     def _gate(self, engine: Engine, context: int, asked: Sequence[tuple[Trace, str]]) -> None:
         """The last question of each trace to a daemon that knows nothing: what caches and drafts may not change."""
