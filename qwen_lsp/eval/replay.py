@@ -56,6 +56,20 @@ def lasting(repository: Repository, seconds: float, seed: int) -> Trace | None:
     return replace(found, strokes=tuple(within))
 
 
+def drawn_out(played: Trace, seconds: float) -> Trace:
+    """The same strokes over so many seconds: whoever types as fast thinks longer before going on somewhere else."""
+    thoughts_s = sum(stroke.pause_s for stroke in played.strokes if _is_thought(stroke))
+    if not thoughts_s:
+        return played
+    times = 1 + (seconds - sum(stroke.pause_s for stroke in played.strokes)) / thoughts_s
+    drawn = (replace(each, pause_s=each.pause_s * times) if _is_thought(each) else each for each in played.strokes)
+    return replace(played, strokes=tuple(drawn))
+
+
+def _is_thought(stroke: Stroke) -> bool:
+    return stroke.kind not in ("key", "back")
+
+
 def _n_typed(found: Sequence[Stroke]) -> int:
     return sum(stroke.kind == "key" for stroke in found)
 

@@ -1,30 +1,34 @@
 """Typing replayed from a repository's history, through the whole server over stdio, against the real daemon.
 
-    scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N | --minutes N] [--context-tokens N]
-                  [--no-baseline | --beside] [--explain]
+    scripts/bench typing [REPO ...] [--engine llama|mlx|all] [--keys N | --minutes N [--keys-per-minute N]]
+                  [--context-tokens N] [--no-baseline | --beside] [--baseline-speed N ...] [--explain]
 
 Each key is sent as an editor sends it, after the pause that a person makes (a second at most), and its answer awaited.
 Tokens are the daemon's counts, and ours are all of them: warm-ups and what is made ahead too. The baseline types the
 same keys into llama.vim on llama-server (see typing_baseline). Prints a table and what the issue wants to be reached.
 
 With `--minutes` the trace is as long as that on its own clock, that of somebody who never stops to read: 100 to 250
-keys a minute. Longer pauses would change nothing but what a minute holds; counts are told by quarters of an hour, too.
+keys a minute; with `--keys-per-minute` the pauses before another place are drawn out until it is that pace. Counts are
+told by quarters of an hour, too, and are in the file every two minutes.
 """
 
 import argparse
 import json
 import os
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qwen_lsp.eval.history import Repository
-from qwen_lsp.eval.replay import Trace, lasting, opened, play, spread, trace
+from qwen_lsp.eval.replay import Trace, drawn_out, lasting, opened, play, spread, trace
 from qwen_lsp.eval.traces import Stroke
 from scripts.benches.inference_servers import ROOT, Engine, Server, get, homes, ours, peer
 from scripts.benches.typing_baseline import Vim
@@ -32,8 +36,19 @@ from scripts.benches.typing_spent import recorded, spent, told
 from scripts.benches.typing_window import Key, Window
 
 SEED = 0
-BASELINE_KEYS = 1_000  # of each repository: the peer evaluates hundreds of tokens at most keys
 QUARTER_S = 900.0
+SAVE_S = 120.0  # between two writes of what there is so far
+
+
+@dataclass(slots=True)
+class Baseline:
+    """llama.vim as on a machine `speed` times as fast as this one. `tokens`: for each key, what it had evaluated."""
+
+    speed: float = 1.0
+    tokens: list[int] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)  # a request, on its clock
+    spent: Counter[str] = field(default_factory=Counter)
+    n_requests: int = 0
 
 
 @dataclass(slots=True)
@@ -51,16 +66,19 @@ class Run:
     seconds: float = 0.0
     typed_s: float = 0.0  # what the strokes would take a person
     quarters: list[tuple[int, int]] = field(default_factory=list)  # keys and our tokens when each was over
-    baseline_tokens: list[int] = field(default_factory=list)
-    baseline_ms: list[float] = field(default_factory=list)
-    baseline_spent: Counter[str] = field(default_factory=Counter)
-    baseline_requests: int = 0
-    same_keys_tokens: int = 0  # ours, all of them, over the keys that the baseline was asked
+    baselines: list[Baseline] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the texts that were shown."""
         keys = [asdict(replace(key, shown=None)) | {"is_shown": key.shown is not None} for key in self.keys]
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"keys": keys}
+        baselines = [_shallow(baseline) for baseline in self.baselines]
+        return _shallow(self) | {"keys": keys, "baselines": baselines}
+
+
+def _shallow(counted: Run | Baseline) -> dict[str, Any]:
+    """Its fields, while others go on counting."""
+    values = {each.name: getattr(counted, each.name) for each in fields(counted)}
+    return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,46 +86,74 @@ def main(arguments: Sequence[str]) -> int:
     engines: tuple[Engine, ...] = ("llama", "mlx") if options.engine == "all" else (options.engine,)
     options.out.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
-    for folder in options.repositories or [ROOT]:
-        repository = Repository(folder)
-        played = cut(repository, options.keys, options.minutes)
-        for engine in engines:
-            runs.append(Run(folder.name, engine, options.context_tokens))
-            _typed(runs[-1], repository, played, options)
     path = options.out / "typing.json"
-    path.write_text(json.dumps({"load": os.getloadavg(), "runs": [run.as_json() for run in runs]}, indent=1), "utf-8")
+    with _saved_at_times(path, runs):
+        for folder in options.repositories or [ROOT]:
+            repository = Repository(folder)
+            played = cut(repository, options.keys, options.minutes, options.keys_per_minute)
+            for engine in engines:
+                runs.append(Run(folder.name, engine, options.context_tokens))
+                _typed(runs[-1], repository, played, options)
     print(f"wrote {path}")
     return 0
 
 
+@contextmanager
+def _saved_at_times(path: Path, runs: Sequence[Run]) -> Iterator[None]:
+    """Write what the runs came to now and then, and at the end."""
+    ended = threading.Event()
+
+    def save() -> None:
+        said = json.dumps({"load": os.getloadavg(), "runs": [run.as_json() for run in list(runs)]}, indent=1)
+        path.write_text(said, "utf-8")
+
+    def at_times() -> None:
+        while not ended.wait(SAVE_S):
+            save()
+
+    writer = threading.Thread(target=at_times, daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+        save()
+
+
 def _typed(run: Run, repository: Repository, played: Trace, options: argparse.Namespace) -> None:
-    """Into ours, then into the baseline, or into both at once; printed."""
-    most = BASELINE_KEYS if options.minutes is None else played.n_keys
+    """Into ours, then into each baseline, or into all at once; printed."""
     record = options.out / f"typing-{run.repository}-{run.engine}.jsonl" if options.explain else None
-    if run.engine != "llama" or options.no_baseline:
-        _ours(run, repository, played, most, record)
-    elif options.beside:
-        with ThreadPoolExecutor(1) as beside:
-            theirs = beside.submit(_baseline, run, played, most, options.out)
-            _ours(run, repository, played, most, record)
-            theirs.result()
-    else:
-        _ours(run, repository, played, most, record)
-        _baseline(run, played, most, options.out)
+    windows: list[Callable[[], None]] = [partial(_ours, run, repository, played, record)]
+    if run.engine == "llama" and not options.no_baseline:
+        run.baselines = [Baseline(speed) for speed in options.baseline_speed]
+        windows += [partial(_baseline, baseline, played, options.out) for baseline in run.baselines]
+    with ThreadPoolExecutor(len(windows) if options.beside else 1) as typists:
+        for typed in [typists.submit(window) for window in windows]:
+            typed.result()
     print("\n".join(lines(run)), flush=True)
     if record is not None:
         print("\n".join(told(spent(record))), flush=True)
 
 
-def cut(repository: Repository, n_keys: int, minutes: float | None = None) -> Trace:
-    """The newest run of commits with so many keys, or so many minutes, to type in code, the oldest of them first."""
-    found = trace(repository, n_keys, SEED) if minutes is None else lasting(repository, minutes * 60, SEED)
+def cut(repository: Repository, n_keys: int, minutes: float | None = None, pace: float | None = None) -> Trace:
+    """The newest run of commits with so many keys, or so many minutes, to type in code, the oldest of them first.
+
+    pace: keys a minute, where the trace should not be as dense as it comes.
+    """
+    if minutes is None:
+        found = trace(repository, n_keys, SEED)
+    elif pace is None:
+        found = lasting(repository, minutes * 60, SEED)
+    else:
+        found = trace(repository, round(minutes * pace), SEED)
+        found = found and drawn_out(found, minutes * 60)
     if found is None:
         raise SystemExit(f"no commit of {repository.top} has keys to type, or none is as short")
     return found
 
 
-def _ours(run: Run, repository: Repository, played: Trace, most: int, record: Path | None) -> None:
+def _ours(run: Run, repository: Repository, played: Trace, record: Path | None) -> None:
     options: dict[str, Any] = {"engine": run.engine, "completion": {"debounce_ms": 0}}
     if run.context_tokens is not None:
         options["completion"]["context_tokens"] = run.context_tokens
@@ -120,7 +166,7 @@ def _ours(run: Run, repository: Repository, played: Trace, most: int, record: Pa
             window.start_in(home, options)
             opened(window, played, tree)
             begun, before = time.perf_counter(), _evaluated(daemon)
-            _play(run, window, played, most, daemon)
+            _play(run, window, played, daemon)
             run.cpu_ms = window.cpu_ms
             run.seconds, run.all_tokens = time.perf_counter() - begun, _evaluated(daemon) - before
         finally:
@@ -128,7 +174,7 @@ def _ours(run: Run, repository: Repository, played: Trace, most: int, record: Pa
             daemon.stop()
 
 
-def _play(run: Run, window: Window, played: Trace, most: int, daemon: Server) -> None:
+def _play(run: Run, window: Window, played: Trace, daemon: Server) -> None:
     at_start = _evaluated(daemon)
     for each in play(window, played.strokes):
         if isinstance(each, Stroke):
@@ -138,28 +184,21 @@ def _play(run: Run, window: Window, played: Trace, most: int, daemon: Server) ->
                 run.quarters.append((len(run.keys), _evaluated(daemon) - at_start))
                 print(f"  {run.repository}, so far: {len(run.keys):,} keys, {run.quarters[-1][1]:,} tokens", flush=True)
             continue
-        if len(run.keys) == most:
-            run.same_keys_tokens = _evaluated(daemon) - at_start
         if each.elsewhere and each.key.usage:
             run.elsewhere.append((each.elsewhere, int(each.key.usage["evaluated_tokens"] or 0)))
         run.keys.append(each.key)
-    if not run.same_keys_tokens:
-        run.same_keys_tokens = _evaluated(daemon) - at_start
 
 
-def _baseline(run: Run, played: Trace, most: int, out: Path) -> None:
+def _baseline(baseline: Baseline, played: Trace, out: Path) -> None:
     server = peer("llama", out / "llama-server.log")
-    vim = Vim(server, dict(played.tabs))
+    vim = Vim(server, dict(played.tabs), baseline.speed)
+    baseline.tokens, baseline.spent, baseline.took_s = vim.per_key, vim.tokens, vim.took_s
     try:
         for stroke in played.strokes:
             vim.play(stroke)
-            if len(vim.per_key) >= most:
-                break
+            baseline.n_requests = vim.n_requests
     finally:
         server.stop()
-    run.baseline_tokens, run.baseline_spent = vim.per_key, vim.tokens
-    run.baseline_ms = [took_s * 1000 for took_s in vim.took_s]
-    run.baseline_requests = vim.n_requests
 
 
 def _evaluated(daemon: Server) -> int:
@@ -194,17 +233,28 @@ def lines(run: Run) -> Iterator[str]:
 
 
 def _against(run: Run) -> Iterator[str]:
-    """What the baseline took, of all keys that it was asked and of each quarter's."""
-    theirs = run.baseline_tokens
-    if theirs:
-        total, own = sum(theirs), run.same_keys_tokens
-        yield f"  llama.vim on llama-server, {len(theirs)} keys: {_told(theirs)} tokens"
-        yield f"  in {run.baseline_requests} requests: {dict(run.baseline_spent)}; ms of each: {_told(run.baseline_ms)}"
-        yield f"  tokens over those keys: {total:,} against {own:,}: {total / max(own, 1):.1f}x   (goal: >= 20x)"
+    """What each baseline took over the same keys, and what ours and theirs took in each quarter."""
+    for baseline in run.baselines:
+        theirs, total = baseline.tokens, sum(baseline.tokens)
+        ms = [took_s * 1000 for took_s in baseline.took_s]
+        yield f"  {_name(baseline)}, {len(theirs)} keys: {_told(theirs)} tokens"
+        yield f"    in {baseline.n_requests} requests: {dict(baseline.spent)}; ms of each on its clock: {_told(ms)}"
+        if len(theirs) == len(run.keys):
+            ratio = total / max(run.all_tokens, 1)
+            yield f"    tokens over those keys: {total:,} against {run.all_tokens:,}: {ratio:.1f}x   (goal: >= 20x)"
     for number, (n_keys, own) in enumerate(run.quarters, 1):
-        total = sum(theirs[:n_keys])
-        against = f", llama.vim {total:,}: {total / max(own, 1):.1f}x" if n_keys <= len(theirs) else ""
-        yield f"  after {number * QUARTER_S / 60:.0f} minutes: {n_keys:,} keys, {own:,} tokens{against}"
+        said = [f"  after {number * QUARTER_S / 60:.0f} minutes: {n_keys:,} keys, {own:,} tokens"]
+        for baseline in run.baselines:
+            total = sum(baseline.tokens[:n_keys])
+            if n_keys <= len(baseline.tokens):
+                said.append(f"{_name(baseline)} {total:,}: {total / max(own, 1):.1f}x")
+        yield ", ".join(said)
+
+
+def _name(baseline: Baseline) -> str:
+    if baseline.speed == 1:
+        return "llama.vim"
+    return f"llama.vim on a scaled clock (a machine {baseline.speed:g} times as fast)"
 
 
 def _told(values: Sequence[float]) -> str:
@@ -219,7 +269,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keys", type=int, default=400, help="at least so many, of each repository (default: 400)")
     parser.add_argument("--context-tokens", type=int, metavar="N", help="the setting completion.context_tokens")
     parser.add_argument("--minutes", type=float, metavar="N", help="instead: so long, by the clock of who types")
+    parser.add_argument("--keys-per-minute", type=float, metavar="N", help="with --minutes: of who stops to read")
     parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument(
+        "--baseline-speed",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="N",
+        help="its requests take as long as on a machine N times as fast as this one (default: 1); several: each",
+    )
     parser.add_argument("--beside", action="store_true", help="the baseline types meanwhile: counts hold, times do not")
     parser.add_argument("--explain", action="store_true", help="count what the evaluated tokens were spent on")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="FOLDER")

@@ -8,6 +8,8 @@ mode, or after 3 s. Nobody saves or yanks in a replay, so nothing is picked for 
 
 The clock is the trace's, and a request takes on it the server's processor time: it has one thread, so that is what it
 takes where nothing else runs, and a busy machine does not make the baseline ask less. Tokens are the server's counts.
+With a `speed` that time is divided by it: a processor that needs a second for a prompt makes the baseline ask at few of
+the keys, and people have faster ones. All its requests are made and evaluated in full just the same.
 """
 
 import http.client
@@ -38,6 +40,7 @@ class Vim:
 
     server: Server
     texts: dict[str, str]
+    speed: float = 1.0
     tokens: Counter[str] = field(default_factory=Counter)
     per_key: list[int] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
@@ -167,7 +170,7 @@ class Vim:
         self.n_requests += 1
         if self.per_key:
             self.per_key[-1] += prompt + said
-        return str(answer["content"]), self.server.cpu_s() - begun_s + TRIP_S
+        return str(answer["content"]), (self.server.cpu_s() - begun_s) / self.speed + TRIP_S
 
     # -- texts -----------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,20 @@
 """What the typing bench says of a run."""
 
+import io
 import json
+from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from qwen_lsp.eval.history import Repository
+from qwen_lsp.eval.traces import Stroke
 from qwen_lsp.eval.window import Key
 from scripts.benches import typing
-from scripts.benches.typing import Run, lines
+from scripts.benches.inference_servers import Server
+from scripts.benches.typing import Baseline, Run, lines
+from scripts.benches.typing_baseline import Vim
 from scripts.benches.typing_spent import Spent, spent, told
 from tests.qwen_lsp.eval.repositories import repository
 
@@ -29,25 +35,73 @@ def test_processor_time_is_told_apart_for_keys_that_asked_the_model() -> None:
     assert "the other keys: median 1.0, p95 2.0, most 2.0" in said
 
 
-def test_each_quarter_is_held_against_what_the_baseline_took_over_the_same_keys() -> None:
+def test_each_quarter_is_held_against_what_each_baseline_took_over_the_same_keys() -> None:
     run = _run()
-    run.baseline_tokens, run.same_keys_tokens = [300, 100, 500, 300], 50
+    run.baselines = [Baseline(1.0, [300, 100, 500, 300]), Baseline(10.0, [300, 300, 500, 400])]
     said = list(lines(run))
-    assert "  tokens over those keys: 1,200 against 50: 24.0x   (goal: >= 20x)" in said
+    assert "    tokens over those keys: 1,200 against 50: 24.0x   (goal: >= 20x)" in said
+    assert "    tokens over those keys: 1,500 against 50: 30.0x   (goal: >= 20x)" in said
+    scaled = "llama.vim on a scaled clock (a machine 10 times as fast)"
     assert said[-2:] == [
-        "  after 15 minutes: 2 keys, 20 tokens, llama.vim 400: 20.0x",
-        "  after 30 minutes: 4 keys, 50 tokens, llama.vim 1,200: 24.0x",
+        f"  after 15 minutes: 2 keys, 20 tokens, llama.vim 400: 20.0x, {scaled} 600: 30.0x",
+        f"  after 30 minutes: 4 keys, 50 tokens, llama.vim 1,200: 24.0x, {scaled} 1,500: 30.0x",
     ]
 
 
 def test_nothing_is_held_against_a_baseline_that_was_not_asked_as_many_keys() -> None:
     assert list(lines(_run()))[-1] == "  after 30 minutes: 4 keys, 50 tokens"
     run = _run()
-    run.baseline_tokens = [300, 100]
+    run.baselines = [Baseline(tokens=[300, 100])]
     assert list(lines(run))[-2:] == [
         "  after 15 minutes: 2 keys, 20 tokens, llama.vim 400: 20.0x",
         "  after 30 minutes: 4 keys, 50 tokens",
     ]
+
+
+def test_what_was_counted_so_far_can_be_written() -> None:
+    run = _run()
+    run.baselines = [Baseline(10.0, [300], spent=Counter({"first: prompt": 300}))]
+    said = json.loads(json.dumps(run.as_json()))
+    assert (said["baselines"][0]["tokens"], said["baselines"][0]["spent"]) == ([300], {"first: prompt": 300})
+
+
+@pytest.mark.parametrize(("speed", "n_requests"), [(1.0, 2), (100.0, 7)])
+def test_a_baseline_on_a_faster_machine_asks_at_more_of_the_keys(
+    speed: float, n_requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven keys in 1.4 seconds, and requests that take a second of the processor."""
+    server = _Slow()
+    monkeypatch.setattr("http.client.HTTPConnection", lambda *_, **__: _Answers())
+    vim = Vim(cast(Server, server), {"a.py": ""}, speed)
+    vim.play(Stroke("open", "a.py", 0, 0, "", 1.0))
+    for at in range(7):
+        vim.play(Stroke("key", "a.py", at, at, "x", 0.2))
+    assert vim.n_requests == n_requests
+    assert sum(vim.per_key) == n_requests * 12
+
+
+class _Slow:
+    """Its processor's clock: a second further at each second look."""
+
+    address = 1
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def cpu_s(self) -> float:
+        self._looks += 1
+        return self._looks // 2
+
+
+class _Answers:
+    """Says nothing that could be shown."""
+
+    def request(self, *_: object) -> None: ...
+
+    def close(self) -> None: ...
+
+    def getresponse(self) -> io.BytesIO:
+        return io.BytesIO(json.dumps({"content": "", "timings": {"prompt_n": 10, "predicted_n": 3}}).encode())
 
 
 def test_a_history_without_code_has_nothing_to_type(tmp_path: Path) -> None:

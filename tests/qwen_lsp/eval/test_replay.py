@@ -1,14 +1,25 @@
 """Replayed typing: the trace is the commits', the figures are what the keys said."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from qwen_lsp.eval.history import Repository
-from qwen_lsp.eval.replay import MOST_PAUSE_S, Played, Trace, lasting, play, read_typing, spread, trace, typing
+from qwen_lsp.eval.replay import (
+    MOST_PAUSE_S,
+    Played,
+    Trace,
+    drawn_out,
+    lasting,
+    play,
+    read_typing,
+    spread,
+    trace,
+    typing,
+)
 from qwen_lsp.eval.traces import Stroke
 from qwen_lsp.eval.window import Key, Window
 from tests.qwen_lsp.eval.repositories import Tree, repository
@@ -77,6 +88,17 @@ def test_a_trace_may_be_as_long_as_a_person_types_and_ends_there(past: Repositor
         assert found.strokes == whole.strokes[:n]
         assert n == len(whole.strokes) or typed_s + whole.strokes[n].pause_s > seconds, "the next one is too late"
     assert lasting(past, 0.5, seed=3) is None, "no commit is as short"
+
+
+def test_a_trace_can_be_drawn_out_over_an_hour_without_slower_keys(past: Repository) -> None:
+    whole = cast(Trace, trace(past, 1_000, seed=3))
+    drawn = drawn_out(whole, 3_600.0)
+    assert sum(stroke.pause_s for stroke in drawn.strokes) == pytest.approx(3_600.0)
+    assert [replace(stroke, pause_s=0.0) for stroke in drawn.strokes] == [
+        replace(stroke, pause_s=0.0) for stroke in whole.strokes
+    ]
+    for one, other in zip(whole.strokes, drawn.strokes, strict=True):
+        assert one.pause_s == other.pause_s if one.kind in ("key", "back") else one.pause_s < other.pause_s
 
 
 def test_an_edit_elsewhere_is_told_with_the_next_key() -> None:
