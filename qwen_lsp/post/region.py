@@ -21,6 +21,10 @@ _INSIDE = re.compile(
     r"|(?!try\b)[A-Za-z_]\w*:\s*$"  # a label
 )
 
+_TOP = re.compile(rf"^(?:{_HEADER.pattern}).*$", re.MULTILINE)
+_TOP_LINE = re.compile(rf"^(?!{_INSIDE.pattern})\S", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^#(?!\[)", re.MULTILINE)  # of a preprocessor, which may end elsewhere
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -38,7 +42,7 @@ def region(language_id: str, text: str, start: int, end: int) -> Region:
         return whole
     header = _header(language_id, text, start)
     if header is None:
-        return whole
+        return _between(language_id, text, start, end) or whole
     first, indent = header
     last = _end(text, end, len(indent.expandtabs()))
     return whole if _is_cut(text[first:last]) else Region(first, last, indent)
@@ -47,6 +51,19 @@ def region(language_id: str, text: str, start: int, end: int) -> Region:
 def _is_cut(part: str) -> bool:
     """Whether a string or a comment over several lines seems to go on beyond."""
     return part.count("/*") != part.count("*/") or any(part.count(quotes) % 2 for quotes in _LONG_QUOTES)
+
+
+def _between(language_id: str, text: str, start: int, end: int) -> Region | None:
+    """At the top level: from the thing before, or behind a long one to the end of the next; None where that cuts it."""
+    line = text.rfind("\n", 0, start) + 1
+    before = [*_TOP.finditer(text, 0, line)][-1:]
+    first = before[0].start() if before else 0
+    if before and line - first > SMALL_CHARS:
+        begins = _TOP_LINE.search(text, before[0].end(), line)
+        first = begins.start() if begins is not None else line
+    last = _end(text, _end(text, end, 0), 0)
+    is_directed = language_id != "python" and _DIRECTIVE.search(text, first, last)
+    return None if is_directed or _is_cut(text[first:last]) or _is_cut(text[first:line]) else Region(first, last)
 
 
 def _header(language_id: str, text: str, at: int) -> tuple[int, str] | None:

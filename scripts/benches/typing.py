@@ -30,6 +30,7 @@ from typing import Any
 from qwen_lsp.eval.history import Repository
 from qwen_lsp.eval.replay import Trace, drawn_out, lasting, opened, play, spread, trace
 from qwen_lsp.eval.traces import Stroke
+from scripts.benches import typing_slow
 from scripts.benches.inference_servers import ROOT, Engine, Server, get, homes, ours, peer
 from scripts.benches.typing_baseline import Vim
 from scripts.benches.typing_spent import recorded, spent, told
@@ -61,6 +62,7 @@ class Run:
     keys: list[Key] = field(default_factory=list)
     elsewhere: list[tuple[int, int]] = field(default_factory=list)  # tokens of the edits, evaluated
     cpu_ms: list[float] = field(default_factory=list)  # of the server's process, for each key
+    begun_s: list[float] = field(default_factory=list)  # when each was asked
     strokes: Counter[str] = field(default_factory=Counter)
     all_tokens: int = 0  # by the daemon's own count, warm-ups and what was made ahead included
     seconds: float = 0.0
@@ -133,7 +135,10 @@ def _typed(run: Run, repository: Repository, played: Trace, options: argparse.Na
             typed.result()
     print("\n".join(lines(run)), flush=True)
     if record is not None:
-        print("\n".join(told(spent(record))), flush=True)
+        print(
+            "\n".join([*told(spent(record)), *typing_slow.told(typing_slow.found(record, run.keys, run.begun_s))]),
+            flush=True,
+        )
 
 
 def cut(repository: Repository, n_keys: int, minutes: float | None = None, pace: float | None = None) -> Trace:
@@ -167,7 +172,7 @@ def _ours(run: Run, repository: Repository, played: Trace, record: Path | None) 
             opened(window, played, tree)
             begun, before = time.perf_counter(), _evaluated(daemon)
             _play(run, window, played, daemon)
-            run.cpu_ms = window.cpu_ms
+            run.cpu_ms, run.begun_s = window.cpu_ms, window.begun_s
             run.seconds, run.all_tokens = time.perf_counter() - begun, _evaluated(daemon) - before
         finally:
             window.stop()
@@ -280,6 +285,6 @@ def _parser() -> argparse.ArgumentParser:
         help="its requests take as long as on a machine N times as fast as this one (default: 1); several: each",
     )
     parser.add_argument("--beside", action="store_true", help="the baseline types meanwhile: counts hold, times do not")
-    parser.add_argument("--explain", action="store_true", help="count what the evaluated tokens were spent on")
+    parser.add_argument("--explain", action="store_true", help="what evaluated tokens and slow keys were spent on")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="FOLDER")
     return parser

@@ -31,6 +31,8 @@ def spent(record: Path) -> Mapping[tuple[str, str], Spent]:
     bases: dict[str, int] = {}
     last: Mapping[str, Any] | None = None
     for row in map(json.loads, record.read_text("utf-8").splitlines()):
+        if "ends" not in row:
+            continue
         who = "prefetch" if row["of"] == "ahead" else WARM_UP if row["priority"] == WARM_UP else KEY
         if who == WARM_UP and row["most"]:
             found[TRIAL, "of the layout"].n_requests += 1

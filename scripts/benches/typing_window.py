@@ -1,5 +1,6 @@
 """The window that `qwen-lsp eval` types into, with a server of this checkout and a home of its own."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,13 @@ __all__ = ["Key", "Window"]
 
 @dataclass  # without slots, so that super() finds its class
 class Window(window.Window):
-    """Its server's errors go where the bench's go. `cpu_ms`: what each key cost its process, edit and answer."""
+    """Its server's errors go where the bench's go. `cpu_ms`: what each key cost its process, edit and answer.
+
+    `begun_s`: when each was asked, by the clock that all processes of a machine share.
+    """
 
     cpu_ms: list[float] = field(default_factory=list)
+    begun_s: list[float] = field(default_factory=list)
     _before_s: float = 0.0  # the process's time when the last edit was sent
 
     def start_in(self, home: Path, options: Mapping[str, Any], errors: int | IO[Any] | None = None) -> None:
@@ -29,6 +34,7 @@ class Window(window.Window):
         super().edit(path, start, end, text)
 
     def complete(self, path: str, cursor: int) -> Key:
+        self.begun_s.append(time.monotonic())
         key = super().complete(path, cursor)
         self.cpu_ms.append((self._cpu_s() - self._before_s) * 1000)
         return key

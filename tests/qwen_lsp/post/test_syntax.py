@@ -124,6 +124,53 @@ def test_a_region_is_not_cut_where_its_lines_stand_less_deep(language: str, text
     check_gate(language, before + "$0" + after, model_says=model_says, passes="")
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "model_says", "passes"),
+    [
+        ("python", "import a\nimport $0\n", "b", "b"),
+        ("python", "import a\nimport b$0\n", "(b", ""),
+        ("python", "import a\nfrom b import (\n    c,$0\n)\n", " d", " d"),
+        ("python", "import a\nfrom b import (\n    c,$0\n)\n", ")", ""),
+        ("python", "x = 1\n@wraps($0x)\ndef g():\n    return 1\n\n\n", "f)(", "f)("),
+        ("python", "x = 1\n@wraps(x)$0\ndef g():\n    return 1\n\n\n", "\ny = 1", ""),
+        ("go", "// Abort ends\n// all$0 of it.\n", " */", " */"),
+        ("go", "var a = 1\nvar b = $0\n\n", "f(a", ""),
+        ("javascript", "go();\napp.use(function () {\n  go($0);\n});\n\n", "1", "1"),
+        ("javascript", "go();\napp.use(function () {\n  go($0);\n});\n\n", "{", ""),
+    ],
+)
+def test_between_the_functions_of_a_long_file_what_stands_there_is_judged(
+    language: str, text: str, model_says: str, passes: str
+) -> None:
+    filler = "".join(FILLER[language].format(n=n) for n in range(200))
+    head = "package a\n\n" if language == "go" else ""
+    before, after = (head + filler + text + filler).split("$0")
+    found = region(language, before + after, len(before), len(before))
+    assert found.end - found.start < 300
+    check_gate(language, before + "$0" + after, model_says=model_says, passes=passes)
+
+
+def test_behind_a_long_class_its_methods_are_not_parsed() -> None:
+    text = "class A:\n" + "    def f(self):\n        return 2\n\n" * 400 + "\nA_LIST = [\n    A,\n]\nx = 1\n\n\n"
+    at = text.index("x = 1") + 5
+    found = region("python", text, at, at)
+    assert text[found.start : found.end] == "A_LIST = [\n    A,\n]\nx = 1\n\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('x = 1\nUSAGE = """\nno code$0 here\n"""\n\n\n', "string"),
+        ('def g():\n    return """\nat the margin\n"""\n\n\nx = 1\ny = 2$0\n\n\n', "code"),
+    ],
+)
+def test_where_lines_in_quotes_look_like_code_the_file_is_judged(text: str, expected: str) -> None:
+    filler = "".join(FILLER["python"].format(n=n) for n in range(200))
+    before, after = text.split("$0")
+    whole, at = filler + before + after + filler, len(filler + before)
+    assert inside(around("python", whole, at, at)) == expected
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(FILLER)), st.integers(0, 30_000), st.data())
 def test_a_region_is_whole_lines_around_the_place(language: str, at: int, data: st.DataObject) -> None:
