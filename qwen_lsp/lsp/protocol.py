@@ -24,6 +24,7 @@ from lsprotocol import types as t
 from pygls.protocol import LanguageServerProtocol
 
 from qwen_lsp.errors import BadPosition, NotDone, QwenError, StaleDocument, UnknownDocument, UserCancelled
+from qwen_lsp.lsp.garbage import Garbage
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,10 @@ class Protocol(LanguageServerProtocol):
 
     was_shut_down = False
     _initialized = False
+
+    def __init__(self, server: Any, converter: Any) -> None:
+        super().__init__(server, converter)
+        self._garbage = Garbage()
 
     def _register_builtin_features(self) -> None:
         self.fm.add_builtin_feature(t.SHUTDOWN, self._end_session)
@@ -130,6 +135,7 @@ class Protocol(LanguageServerProtocol):
     def handle_message(self, message: Any) -> None:
         """Dispatch one message, or refuse it where LSP's life cycle does not allow it now."""
         method, msg_id = getattr(message, "method", None), getattr(message, "id", None)
+        self._garbage.later()
         if isinstance(message, dict | list) or message is None or isinstance(message, str | int | float):
             self._refuse(None, t.ErrorCodes.InvalidRequest, "not a JSON-RPC 2.0 message")
         elif isinstance(message, Malformed):

@@ -19,7 +19,7 @@ from qwen_lsp.engine.client import Engine, engine_for
 from qwen_lsp.features.actions import carry_out, offer
 from qwen_lsp.features.complete import complete
 from qwen_lsp.features.trial import tried
-from qwen_lsp.lsp import child, stdio
+from qwen_lsp.lsp import child, garbage, stdio
 from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.handlers import actions, commands, completion, configuration, files, inline, lifecycle, sync
 from qwen_lsp.lsp.protocol import Protocol
@@ -29,7 +29,6 @@ from qwen_lsp.settings import Settings
 
 log = logging.getLogger(__name__)
 
-GARBAGE_OBJECTS = 10_000  # made before the youngest are looked through: a key makes some thousands
 SWITCH_S = 0.0005  # the thread that asks the index lets the event loop go first; Python's own 5 ms are a key's
 
 HANDLERS: Mapping[str, Callable[..., Any]] = {
@@ -108,7 +107,7 @@ def serve(server: Server, stdin: BinaryIO | None = None, stdout: BinaryIO | None
     """Serve on stdio until the editor says `exit` or is gone. The exit code that LSP asks for."""
     # stdout belongs to the protocol. The session sets the level of our own loggers.
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    gc.set_threshold(GARBAGE_OBJECTS, 10, 20)
+    gc.set_threshold(garbage.OBJECTS, 10, 20)
     sys.setswitchinterval(SWITCH_S)
     # pygls swallows SystemExit, so that its own `exit` always ends with code 0.
     server.start_io(stdin, stdout)

@@ -104,9 +104,9 @@ def _read_by(parse: Callable[[], object]) -> int:
 
 def asks(store: Store, root: Path, ended: Callable[[], bool] = lambda: False) -> Figures:
     """Of first requests in files and of those some lines on, as a window makes them: CPU and wall. Until `ended`."""
-    from qwen_lsp.lsp.server import GARBAGE_OBJECTS  # here, since each process of a scan imports what the bench does
+    from qwen_lsp.lsp.garbage import OBJECTS  # here, since each process of a scan imports what the bench does
 
-    gc.set_threshold(GARBAGE_OBJECTS, 10, 20)  # as a window has it: with Python's own, it takes a tenth of the time
+    gc.set_threshold(OBJECTS, 10, 20)  # as a window has it: with Python's own, it takes a tenth of the time
     rng = random.Random(SEED)
     paths = [path for path in sorted(store.files(store.root_id(root))) if language_of(path) is not None]
     first: list[tuple[float, float]] = []
