@@ -7,9 +7,11 @@ begin and end with is skipped by comparing strings, and only the lines between a
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from qwen_lsp.text.common import common_head, common_tail
 
+KEPT = 8  # differences: what was pasted is compared at rest, by the next key, and by those that follow until it is told
 MAX_ALIGNED = 400  # lines on either side; aligning is quadratic, and a larger change is a rewrite
 
 
@@ -23,6 +25,7 @@ class Hunk:
     new: tuple[str, ...]
 
 
+@lru_cache(maxsize=KEPT)
 def hunks(before: str, after: str) -> tuple[Hunk, ...]:
     """What turns `before` into `after`, in ascending order."""
     if before == after:

@@ -38,6 +38,17 @@ def test_lines_are_the_text(text: str) -> None:
     assert all(line.count("\n") == 1 and line.endswith("\n") for line in lines(text)[:-1])
 
 
+def test_what_was_compared_is_not_aligned_again() -> None:
+    before = "".join(f"row {n}\n" for n in range(300))
+    after = before.replace("row 7\n", "row\n").replace("row 290\n", "")
+    hunks.cache_clear()
+    found = hunks(before, after)
+    for n in range(3):  # a few keys in another file meanwhile
+        hunks(before, before + f"{n}\n")
+    assert len(found) == 2 and hunks(before, after) is found
+    assert (hunks.cache_info().misses, hunks.cache_info().hits) == (4, 1)
+
+
 def test_a_line_put_in() -> None:
     assert hunks("a\nb\n", "a\nx\nb\n") == (Hunk(1, 1, (), ("x\n",)),)
 
