@@ -81,6 +81,9 @@ _PLACEHOLDER = re.compile(rb"\$?\{.*|<.*>|%[\w(].*|\$\w+|[xX*.#-]+|your.*|.*chan
 _STARS = re.compile(r"\*{3,}")
 _DIGIT = re.compile(rb"[0-9]")
 _MIXED = re.compile(rb"[0-9][A-Za-z]|[A-Za-z][0-9]")
+_CHUNK = re.compile(rb"[A-Za-z0-9]+")
+_NUMBER = re.compile(rb"[0-9]+")
+_DIGITS = b"0123456789"
 _LINE_END = re.compile("[\r\n]")
 _URL_PASSWORD = re.compile(rb"://[^\s/:@\"'`<>]{0,64}:(?P<value>[^\s/@\"'`<>${}]{3,})@")
 
@@ -234,8 +237,8 @@ def _named(data: bytes, at: int) -> _Spans:
         start = line + len(data[line:at].rstrip(_IN_VALUE))
     if start == line:
         return  # nothing names it; nor do we look at each run of a picture in base64
-    value = _VALUE.match(data, start)
-    if value is not None and _like_chance(value.group()) and _NAMED.search(data, line, start):
+    value = _VALUE.match(data, start) if _NAMED.search(data, line, start) else None
+    if value is not None and _like_chance(value.group()):  # of a picture in base64 that takes long
         yield value.span()
 
 
@@ -243,9 +246,11 @@ def _like_chance(value: bytes) -> bool:
     """Whether letters and digits are mixed as no one who names things mixes them."""
     if not _MIXED.search(value):
         return False
-    chunks = re.split(rb"[^A-Za-z0-9]+", value)
-    mixed = [chunk for chunk in chunks if sum(48 <= code <= 57 for code in chunk) > 1 and not chunk.isdigit()]
-    lengths, n_numbers = list(map(len, mixed)), sum(len(re.findall(rb"[0-9]+", chunk)) for chunk in mixed)
+    lengths, n_numbers = [], 0
+    for chunk in _CHUNK.findall(value):
+        if 1 < len(chunk) - len(chunk.translate(None, _DIGITS)) < len(chunk):
+            lengths.append(len(chunk))
+            n_numbers += len(_NUMBER.findall(chunk))
     return n_numbers > 1 and (sum(lengths) >= 16 or max(lengths) >= 12)
 
 
