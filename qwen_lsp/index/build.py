@@ -141,8 +141,8 @@ def _built(
     found = compare(store, root, cancelled)
     skipped = found.skipped
     n_read = n_extracted = 0
-    is_full, is_large = False, len(found.changed) > WRITTEN_AT_ONCE
-    if is_large:
+    is_full = False
+    if len(found.changed) > WRITTEN_AT_ONCE:
         store.put_off_merging()
     with closing(_results(store, root, found.changed, n_workers, idle, cancelled)) as results:
         writer = _Writer(store, store.root_id(root), found.gone)
@@ -156,8 +156,6 @@ def _built(
                 progress(Progress(n_read, len(found.changed)))
             writer.flush()
             store.tidy()
-            if is_large:
-                store.merge()  # it came in parts, and a first request asks each of them for hundreds of words
         except StoreFull:
             is_full = True
     is_complete = n_read == len(found.changed) and not cancelled() and not is_full

@@ -154,7 +154,7 @@ class Store:
         if n_contents - n_used > max(SPARE_CONTENTS, n_used):
             self.evict()
         (n_parts,) = self._db.execute("SELECT count(DISTINCT segid) FROM term_idx").fetchone()
-        if n_parts > MOST_PARTS:
+        if n_parts > MOST_PARTS or self._is_merging_put_off():
             self.merge()
 
     def evict(self) -> None:
@@ -182,8 +182,13 @@ class Store:
         return found
 
     def put_off_merging(self) -> None:
-        """Until `merge`: a scan's parts are merged once, not each word several times. Look-ups take a third longer."""
+        """Until `tidy`: a scan's parts are merged once, not each word several times. Look-ups take a third longer."""
         self._merge_at(*SCANNED_PARTS)
+
+    def _is_merging_put_off(self) -> bool:
+        """By a scan of now, or by one that was killed."""
+        sql = "SELECT 1 FROM term_config WHERE k = 'automerge' AND v = ?"
+        return self._db.execute(sql, (SCANNED_PARTS[0],)).fetchone() is not None
 
     def merge(self) -> None:
         """Make one of all parts of the full-text table. A negative number begins it, and others wait for each step."""

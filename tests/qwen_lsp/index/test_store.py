@@ -158,6 +158,24 @@ def test_after_a_scan_a_look_up_asks_one_part(tmp_path: Path) -> None:
     store.close()
 
 
+def test_after_a_scan_that_was_killed_the_next_look_merges(tmp_path: Path) -> None:
+    """Few parts alone are no reason, but no save would ever merge any."""
+    store = Store(tmp_path / "s")
+    root = store.root_id(tmp_path)
+    store.put_off_merging()
+    for number in range(3):
+        store.apply(root, [row(f"{number}.py", f"def f{number}(): pass\n".encode())])
+    store.close()
+    after = Store(tmp_path / "s")
+    assert parts(after) == 3
+    after.tidy()
+    assert parts(after) == 1
+    for number in range(2 * MOST_PARTS):
+        after.apply(root, [row("g.py", f"def g{number}(): pass\n".encode())])
+    assert parts(after) <= MOST_PARTS
+    after.close()
+
+
 def parts(store: Store) -> int:
     (count,) = store._db.execute("SELECT count(DISTINCT segid) FROM term_idx").fetchone()
     return int(count)
