@@ -7,7 +7,7 @@ from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.engine.http import Priority
 from qwen_lsp.features.fill import Nothing, Task, fill, unheard
 from qwen_lsp.post.completion import kind_at
-from qwen_lsp.post.syntax import LastRegion, around, inside
+from qwen_lsp.post.syntax import LastParsed, around, inside
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
@@ -50,7 +50,7 @@ async def complete(
     engine: Engine,
     ledger: Ledger | None = None,
     manner: Manner = TYPING,
-    last: LastRegion | None = None,
+    last: LastParsed | None = None,
 ) -> Completion | Nothing:
     """What the model would type at the cursor, or why nothing is shown. Raises EngineError.
 
@@ -60,7 +60,7 @@ async def complete(
     if not settings.completion_enabled:
         return Nothing("completion is switched off in the settings")
     document, offset = cursor.document, cursor.offset
-    hole = around(document.language_id, document.text, offset, offset, (last or LastRegion()).parse)
+    hole = around(document.language_id, document.text, offset, offset, last)
     where = inside(hole)
     if (where == "comment" and not settings.completion_comments) or (
         where == "string" and not settings.completion_strings

@@ -24,7 +24,7 @@ from qwen_lsp.lsp.editor import Editor
 from qwen_lsp.lsp.handlers import actions, commands, completion, configuration, files, inline, lifecycle, sync
 from qwen_lsp.lsp.protocol import Protocol
 from qwen_lsp.lsp.session import Features, Session
-from qwen_lsp.post.syntax import LastRegion
+from qwen_lsp.post.syntax import LastParsed
 from qwen_lsp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ HANDLERS: Mapping[str, Callable[..., Any]] = {
 
 converter = cache(default_converter)  # takes 0.3 s to build and holds no state of a connection
 
-FEATURES = Features(partial(complete, last=LastRegion()), offer, carry_out, tried)
+FEATURES = Features(partial(complete, last=LastParsed()), offer, carry_out, tried)
 
 
 class Server(LanguageServer):

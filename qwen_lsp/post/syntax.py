@@ -1,11 +1,13 @@
 """The tree around a hole: what the hole stands in, and the gate: does the file with a suggestion parse no worse?
 
 A half-typed file has errors already, so they are counted, not forbidden. Only the function or class around the hole is
-parsed, where there is one. Knows nothing of prompts and models.
+parsed, where there is one; all of the file where that has faults with the suggestion, too, since lines do not tell for
+certain where a function ends. Knows nothing of prompts and models.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from tree_sitter import Node
@@ -23,40 +25,50 @@ Inside = Literal["code", "comment", "string"]
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """The parsed region of a hole, which lies between the bytes `first` and `last` of it, `indent` less deep."""
+    """The parsed region of a hole, which lies between the bytes `first` and `last` of it, `indent` less deep.
+
+    `file`: parses all of the file; None where the region is all of it.
+    """
 
     base: Parsed
     first: int
     last: int
-    indent: str
+    indent: str = ""
+    file: "Callable[[], Around | None] | None" = None
 
 
 @dataclass(slots=True)
-class LastRegion:
-    """The region that was parsed last: the next key's is nearly the same, and what it touched is all that is parsed."""
+class LastParsed:
+    """What was parsed last: the next key's is nearly the same, and what it touched is all that is parsed."""
 
-    kept: Parsed | None = None
-
-    def parse(self, language_id: str, text: str) -> Parsed | None:
-        """As `parsed`."""
-        self.kept = parsed_after(self.kept, language_id, encode(text))
-        return self.kept
+    region: Parsed | None = None
+    file: Parsed | None = None
 
 
-def around(
-    language_id: str, text: str, start: int, end: int, parse: Callable[[str, str], Parsed | None] = parsed
-) -> Around | None:
+def around(language_id: str, text: str, start: int, end: int, last: LastParsed | None = None) -> Around | None:
     """What stands around text[start:end]; None where nothing can be told: without a grammar, or in a huge file."""
     if len(text) > GATE_CHARS:
         return None
-    whole = region(language_id, text, start, end)
-    before = _dedented(text, whole.start, start, whole)
-    old, after = text[start:end], _dedented(text, end, whole.end, whole)
-    base = parse(language_id, before + old + after)
-    if base is None:
+    last = last or LastParsed()
+    part = region(language_id, text, start, end)
+    if (part.start, part.end) == (0, len(text)):
+        return _in_file(language_id, text, start, end, last)
+    before = _dedented(text, part.start, start, part)
+    old, after = text[start:end], _dedented(text, end, part.end, part)
+    last.region = parsed_after(last.region, language_id, encode(before + old + after))
+    if last.region is None:
         return None
     first = len(encode(before))
-    return Around(base, first, first + len(encode(old)), whole.indent)
+    file = partial(_in_file, language_id, text, start, end, last)
+    return Around(last.region, first, first + len(encode(old)), part.indent, file)
+
+
+def _in_file(language_id: str, text: str, start: int, end: int, last: LastParsed) -> Around | None:
+    last.file = parsed_after(last.file, language_id, encode(text))
+    if last.file is None:
+        return None
+    first = len(encode(text[:start]))
+    return Around(last.file, first, first + len(encode(text[start:end])))
 
 
 def inside(hole: Around | None) -> Inside:
@@ -89,8 +101,10 @@ def sound(hole: Around | None, new_text: str) -> str:
     allowed = n_faults(hole.base.tree.root_node)
     n_lines = part.count("\n") + 1
     while part.strip():
-        if n_faults(replaced(hole.base, hole.first, hole.last, encode(part)).tree.root_node) <= allowed:
-            return new_text[: _end_of_line(new_text, part.count("\n") + 1, n_lines)]
+        left = n_faults(replaced(hole.base, hole.first, hole.last, encode(part)).tree.root_node)
+        if left <= allowed:
+            kept = new_text[: _end_of_line(new_text, part.count("\n") + 1, n_lines)]
+            return sound(hole.file(), kept) if left and hole.file is not None else kept
         part = part[: part.rfind("\n")].rstrip() if "\n" in part else ""
     return ""
 

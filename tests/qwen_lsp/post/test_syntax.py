@@ -1,13 +1,17 @@
 """The gate: what is inserted never makes the file parse worse."""
 
+import random
+import sysconfig
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_lsp.index.buffers import parsed
 from qwen_lsp.index.grammars import encode, parse
-from qwen_lsp.post.region import region
-from qwen_lsp.post.syntax import GATE_CHARS, LastRegion, around, inside, n_faults, sound_part
+from qwen_lsp.post.region import SMALL_CHARS, region
+from qwen_lsp.post.syntax import GATE_CHARS, LastParsed, around, inside, n_faults, sound_part
 
 
 def check_gate(language: str, text: str, *, model_says: str, passes: str) -> None:
@@ -71,6 +75,7 @@ def _faults(text: str) -> int:
 
 
 FILLER = {
+    "c": "int f{n}(int value)\n{{\n\tif (value > 0) {{\n\t\treturn 1;\n\t}}\n\treturn 0;\n}}\n\n",
     "python": "def f{n}(value):\n    if value:\n        return [value]\n    return {{}}\n\n\n",
     "go": "func f{n}(value int) int {{\n\tif value > 0 {{\n\t\treturn 1\n\t}}\n\treturn 0\n}}\n\n",
     "javascript": "res.f{n} = function f{n}(value) {{\n  return [value, `${{value}}`];\n}};\n\n",
@@ -125,6 +130,24 @@ def test_a_region_is_not_cut_where_its_lines_stand_less_deep(language: str, text
 
 
 @pytest.mark.parametrize(
+    ("language", "text", "model_says"),
+    [
+        ("go", "func f() {\nwalk: // on\n\tfor {\n\t\tg()\n\t\t$0\n\t}\n}\n\n", "}"),
+        ("c", "int f(void)\n{\n\tint a = 1;\n\t$0\n\treturn a;\n}\n\n", "if (a) {"),
+        ("python", "TABLE = {\n1: 2,$0\n3: 4,\n}\n\n\n", "\nreturn x"),
+    ],
+)
+def test_a_region_that_is_no_whole_thing_is_not_believed(language: str, text: str, model_says: str) -> None:
+    """Where faults are left with the suggestion, all of the file is asked."""
+    filler = "".join(FILLER[language].format(n=n) for n in range(200))
+    head = "package a\n\n" if language == "go" else ""
+    before, after = (head + filler + text + filler).split("$0")
+    part = region(language, before + after, len(before), len(before))
+    assert len(before + after) > part.end - part.start, "or this tests nothing"
+    check_gate(language, before + "$0" + after, model_says=model_says, passes="")
+
+
+@pytest.mark.parametrize(
     ("language", "text", "model_says", "passes"),
     [
         ("python", "import a\nimport $0\n", "b", "b"),
@@ -171,6 +194,24 @@ def test_where_lines_in_quotes_look_like_code_the_file_is_judged(text: str, expe
     assert inside(around("python", whole, at, at)) == expected
 
 
+def test_files_of_the_standard_library_stay_whole_whatever_is_put_in() -> None:
+    """Lines from elsewhere, a few at a time, at and within lines; a long file is judged by a part of it."""
+    chance, n_shown = random.Random(1), 0
+    texts = [path.read_text("utf-8") for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))]
+    files = chance.sample([text for text in texts if SMALL_CHARS < len(text) < 60_000], 10)
+    assert not any(map(_faults, files))
+    lines = [line.strip() for text in files for line in text.split("\n") if line.strip()]
+    for text in files:
+        for _ in range(12):
+            at = chance.randrange(len(text))
+            end = at + chance.choice([0, len(text[at:].split("\n", 1)[0])])
+            answer = chance.choice(["", "\n"]) + "\n    ".join(chance.sample(lines, chance.randrange(1, 4)))
+            if passed := sound_part("python", text, at, end, answer):
+                n_shown += 1
+                assert not _faults(text[:at] + passed + text[end:]), (at, passed)
+    assert n_shown > 20
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(FILLER)), st.integers(0, 30_000), st.data())
 def test_a_region_is_whole_lines_around_the_place(language: str, at: int, data: st.DataObject) -> None:
@@ -215,10 +256,10 @@ def test_what_the_cursor_is_in(language: str, text: str, expected: str) -> None:
 )
 def test_the_region_of_the_key_before_changes_no_verdict(edits: list[tuple[int, str]]) -> None:
     """Parsed on from any other text, a text has faults where it has some by itself."""
-    last, text = LastRegion(), "class A:\n    def g(self):\n        return [self]\n"
+    last, text = LastParsed(), "class A:\n    def g(self):\n        return [self]\n"
     for at, insert in edits:
         at %= len(text) + 1
         text = text[:at] + insert + text[at + (not insert) :]
-        kept, fresh = last.parse("python", text), parsed("python", text)
-        assert kept is not None and fresh is not None
-        assert (n_faults(kept.tree.root_node) > 0) == (n_faults(fresh.tree.root_node) > 0)
+        hole, fresh = around("python", text, at, at, last), parsed("python", text)
+        assert hole is not None and fresh is not None
+        assert (n_faults(hole.base.tree.root_node) > 0) == (n_faults(fresh.tree.root_node) > 0)
