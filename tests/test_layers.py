@@ -92,8 +92,6 @@ DOORS = {
     "tree_sitter": (
         "qwen_lsp.index.grammars",
         "qwen_lsp.index.matches",
-        "qwen_lsp.index.begins",
-        "qwen_lsp.index.steps",
         "qwen_lsp.index.buffers",
         "qwen_lsp.post.syntax",
         "qwen_lsp.features.stubs",

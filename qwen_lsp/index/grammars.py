@@ -13,7 +13,6 @@ from tree_sitter import Parser, Point, Query, Tree
 
 from qwen_lsp.index.language import Language
 from qwen_lsp.index.languages import language_named
-from qwen_lsp.index.patterns import Pattern, read
 
 SLICE_BYTES = 4_096  # half a millisecond of parsing; smaller ones stall the others no less
 ASKED_BYTES = 16_384  # two milliseconds, at the worst that was seen a tenth of a second
@@ -70,26 +69,21 @@ def _slice(data: bytes, offset: int, _: Point) -> bytes:
 
 
 @cache
-def patterns_of(language: Language) -> tuple[Pattern, ...]:
-    """What `queries/` says of the language: definitions and imports."""
-    return read(query_text(language))
-
-
-def query_text(language: Language) -> str:
-    return "\n".join((_QUERIES / f"{name}.scm").read_text("utf-8") for name in language.queries)
+def definitions_query(language: Language) -> Query:
+    """What `queries/` says of the language: definitions and imports. Only where `parse` gives a tree."""
+    return _compiled(language, "\n".join((_QUERIES / f"{name}.scm").read_text("utf-8") for name in language.queries))
 
 
 @cache
 def references_query(language: Language) -> Query:
     """Every identifier, captured as `reference`. Only where `parse` gives a tree and the row names identifiers."""
-    return Query(grammar_of(language), f"[{' '.join(f'({kind})' for kind in language.identifiers)}] @reference")
+    return _compiled(language, f"[{' '.join(f'({kind})' for kind in language.identifiers)}] @reference")
 
 
-def grammar_of(language: Language) -> tree_sitter.Language:
-    """Only where `parse` gives a tree."""
+def _compiled(language: Language, source: str) -> Query:
     grammar = _grammar(language)
     assert grammar is not None, language.name
-    return grammar
+    return Query(grammar, source)
 
 
 @cache

@@ -12,7 +12,6 @@ class Language:
     queries: files under `queries/` that are read one after the other as one query.
     identifiers: node types whose text is the name of something that may be defined elsewhere; none in data and markup.
     functions: node types of functions that have their block in the field `body`.
-    closed: node types in which nothing is looked for, since it would be a waste: nothing that counts stands in them.
     depth: levels of the tree that are searched for definitions; what lies deeper is local to something local.
     file_names: whole names of files without a telling suffix. interpreters: programs of a first line `#!`.
     aliases: other ids that editors send. line_comment, block_comment: how to write one; empty where there is none.
@@ -24,7 +23,6 @@ class Language:
     queries: tuple[str, ...]
     identifiers: tuple[str, ...] = ("identifier",)
     functions: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
     depth: int = 7
     line_comment: str = ""
     block_comment: tuple[str, str] | None = None

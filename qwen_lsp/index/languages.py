@@ -2,7 +2,7 @@
 
 To add a language, add a row, a query (`queries/<name>.scm`) and a golden file (`tests/qwen_lsp/index/golden/<name>/`,
 written by UPDATE_GOLDEN=1 from a source that you put beside it); `test_symbols.py` fails where one of them is missing.
-A file of any other language is paragraphs and words. This one is long because it is a table.
+A file of any other language is paragraphs and words.
 """
 
 import re
@@ -13,22 +13,6 @@ from qwen_lsp.index.language import Language
 _C_BLOCK = ("/*", "*/")
 _JS_NAMES = ("identifier", "property_identifier", "shorthand_property_identifier", "private_property_identifier")
 _JS_FUNCTIONS = ("function_declaration", "method_definition", "generator_function_declaration")
-_PYTHON_CLOSED = (
-    *("expression", "primary_expression", "expression_list", "pattern", "pattern_list", "argument_list"),
-    *("comment", "decorator", "dotted_name", "parameters", "type", "with_clause", "assert_statement"),
-    *("import_statement", "import_from_statement", "raise_statement", "return_statement"),
-)
-_GO_TYPES = ("pointer_type", "slice_type", "map_type", "qualified_type", "parameter_list")
-_GO_CLOSED = ("_expression", "_simple_statement", "comment", "import_spec", "return_statement", *_GO_TYPES)
-_C_CLOSED = (
-    *("string_literal", "number_literal", "comment", "field_expression", "binary_expression", "subscript_expression"),
-    *("pointer_expression", "argument_list", "initializer_list", "pointer_declarator", "preproc_include"),
-    *("preproc_def", "preproc_function_def", "primitive_type", "storage_class_specifier", "type_qualifier"),
-)
-_JS_LITERALS = ("string", "template_string", "regex", "number", "comment", "this", "super", "null", "true", "false")
-_ECMA_CLOSED = (*_JS_LITERALS, "subscript_expression", "update_expression", "object_pattern", "decorator")
-_JS_CLOSED = (*_ECMA_CLOSED, "formal_parameters")
-_TS_CLOSED = (*_ECMA_CLOSED, "type_parameters", "predefined_type")
 _C_NAMES = ("identifier", "field_identifier", "type_identifier")
 
 LANGUAGES = (
@@ -38,7 +22,6 @@ LANGUAGES = (
         ("tree_sitter_python", "language"),
         ("python",),
         functions=("function_definition",),
-        closed=_PYTHON_CLOSED,
         line_comment="#",
         file_names=("SConstruct", "SConscript"),
         interpreters=("python", "pypy"),
@@ -50,7 +33,6 @@ LANGUAGES = (
         ("ecmascript", "javascript"),
         identifiers=_JS_NAMES,
         functions=_JS_FUNCTIONS,
-        closed=_JS_CLOSED,
         line_comment="//",
         block_comment=_C_BLOCK,
         interpreters=("node", "bun"),
@@ -62,7 +44,6 @@ LANGUAGES = (
         ("ecmascript", "javascript"),
         identifiers=_JS_NAMES,
         functions=_JS_FUNCTIONS,
-        closed=_JS_CLOSED,
         line_comment="//",
         block_comment=_C_BLOCK,
         aliases=("jsx",),
@@ -74,7 +55,6 @@ LANGUAGES = (
         ("ecmascript", "typescript"),
         identifiers=(*_JS_NAMES, "type_identifier"),
         functions=_JS_FUNCTIONS,
-        closed=_TS_CLOSED,
         line_comment="//",
         block_comment=_C_BLOCK,
         interpreters=("deno", "ts-node"),
@@ -86,7 +66,6 @@ LANGUAGES = (
         ("ecmascript", "typescript"),
         identifiers=(*_JS_NAMES, "type_identifier"),
         functions=_JS_FUNCTIONS,
-        closed=_TS_CLOSED,
         line_comment="//",
         block_comment=_C_BLOCK,
         aliases=("tsx",),
@@ -108,7 +87,6 @@ LANGUAGES = (
         ("go",),
         identifiers=("identifier", "field_identifier", "type_identifier", "package_identifier"),
         functions=("function_declaration", "method_declaration"),
-        closed=_GO_CLOSED,
         depth=5,  # a struct's fields; methods stand beside their types
         line_comment="//",
         block_comment=_C_BLOCK,
@@ -130,7 +108,6 @@ LANGUAGES = (
         ("c",),
         identifiers=_C_NAMES,
         functions=("function_definition",),
-        closed=_C_CLOSED,
         line_comment="//",
         block_comment=_C_BLOCK,
     ),
@@ -141,7 +118,6 @@ LANGUAGES = (
         ("c", "cpp"),
         identifiers=(*_C_NAMES, "namespace_identifier"),
         functions=("function_definition",),
-        closed=_C_CLOSED,
         line_comment="//",
         block_comment=_C_BLOCK,
         aliases=("cuda-cpp", "cuda"),

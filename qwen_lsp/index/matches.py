@@ -8,19 +8,16 @@ first one counts.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from itertools import chain
 from typing import Literal, NamedTuple, cast, get_args
 
 from tree_sitter import Node, QueryCursor
 
-from qwen_lsp.index.begins import Begin, begins, root_kinds
-from qwen_lsp.index.grammars import grammar_of, patterns_of, references_query
+from qwen_lsp.index.grammars import definitions_query, references_query
 from qwen_lsp.index.language import Language
-from qwen_lsp.index.patterns import Pattern
-from qwen_lsp.index.steps import ROOT, TOLD, Go, Slots
 
 Kind = Literal[
     "function",
@@ -41,12 +38,12 @@ Kind = Literal[
     "paragraph",  # of a text that no grammar reads: no query finds it
 ]
 
-ERROR = 0xFFFF  # the kind of a node that the parser could not make sense of
-LOOSE_TOKENS = 10_000  # the worst real file that was seen has 3,600
+LOOSE_TOKENS = 10_000  # 0.1 s; the worst real file that was seen has 3,600
 HOLDS_LOCALS: frozenset[Kind] = frozenset(("function", "method"))
 LOCALS: frozenset[Kind] = frozenset(("variable", "constant"))
 _ROLES: frozenset[str] = frozenset((*get_args(Kind), "import", "wrapper", "decorator")) - {"paragraph"}
 
+type Role = Kind | Literal["import", "imported", "wrapper", "decorator"]
 type Span = tuple[int, int]  # bytes, until they were moved
 
 
@@ -100,157 +97,75 @@ class Found:
         )
 
 
-def found_in(root: Node, language: Language, data: bytes) -> Found:
-    """What the language's patterns find in the tree of `data`."""
-    search = _Search(data)
-    if not _is_rubble(root):
-        rows = _rows(language)
-        _look_at((root,), 1, rows, search)
-        _look_at(root.children, language.depth, rows, search)
-        _bring(search.found.imports, search.alone)
-    return search.found
-
-
-@dataclass(slots=True)
-class _Search:
-    """One search. `inside`: the body of the function that was found last and stands in no other."""
-
-    data: bytes
-    found: Found = field(default_factory=Found)
-    alone: list[Span] = field(default_factory=list)
-    inside: Span = (0, 0)
-
-
-class _Row(NamedTuple):
-    """What is done at nodes of one kind, and what inside of functions, where nothing outside sees a local."""
-
-    begin: Begin | None = None
-    inside: Begin | None = None
-    is_open: bool = True
-
-
-def _look_at(nodes: Sequence[Node], n_levels: int, rows: Mapping[int, _Row], search: _Search) -> None:
-    """Look at these nodes, and at those below, so many levels in all."""
-    for node in nodes:
-        row = rows.get(node.kind_id)
-        if row is None:
-            continue
-        begin, begin_inside, is_open = row
-        if begin is not begin_inside and search.inside[0] <= node.start_byte < search.inside[1]:
-            begin = begin_inside
-        if begin is not None:
-            slots: Slots = [None] * begin.n_slots
-            slots[TOLD], slots[ROOT] = search, node
-            begin.go(slots)
-        if is_open and n_levels > 1:
-            _look_at(node.children, n_levels - 1, rows, search)
+def found_in(root: Node, language: Language) -> Found:
+    found = Found()
+    if _is_rubble(root):
+        return found
+    roles = _roles(language)
+    cursor = QueryCursor(definitions_query(language))
+    cursor.set_max_start_depth(language.depth)
+    inside: Span = (0, 0)  # a function's body, whose match comes before those in there
+    alone: list[Span] = []
+    for pattern, match in cursor.matches(root):
+        role = roles.get(pattern) or _role(roles, pattern, match)
+        if role == "import":
+            statement, module = match["import"][0].byte_range, match["module"][0].byte_range
+            names = found.imports.setdefault((statement, module), [])
+            names.extend(node.byte_range for node in match.get("imported", ()))
+        elif role == "imported":
+            alone.append(match["imported"][0].byte_range)
+        elif role == "wrapper":
+            found.wrappers[match["wrapped"][0].byte_range] = match["wrapper"][0].byte_range
+        elif role == "decorator":
+            found.decorators.append(match["decorator"][0].byte_range)
+        else:
+            start = match["name"][0].start_byte
+            if role in LOCALS and inside[0] <= start < inside[1]:
+                continue  # nothing outside of the function sees it
+            _add_definition(found.drafts, pattern, role, match)
+            if role in HOLDS_LOCALS and "body" in match and start >= inside[1]:
+                inside = match["body"][0].byte_range
+    _bring(found.imports, alone)
+    return found
 
 
 @cache
-def _rows(language: Language) -> Mapping[int, _Row]:
-    """By kinds of nodes, all that may hold something too."""
-    grammar = grammar_of(language)
-    patterns = [(_role(pattern), pattern) for pattern in patterns_of(language)]
-    told = [
-        (role, (pattern, partial(_TELL.get(role, _definition), number, role)))
-        for number, (role, pattern) in enumerate(patterns)
-    ]
-    everywhere = begins([each for _, each in told], grammar, _text_of)
-    has_locals = {kind for role, pattern in patterns if role in LOCALS for kind in root_kinds(pattern, grammar)}
-    inside = begins([each for role, each in told if role not in LOCALS], grammar, _text_of)
-    closed = frozenset(_closed(language))
-    named = filter(grammar.node_kind_is_named, range(grammar.node_kind_count))
-    return {
-        kind: _Row(begin, inside.get(kind) if kind in has_locals else begin, kind not in closed)
-        for kind in (*named, ERROR)
-        if (begin := everywhere.get(kind)) is not None or kind not in closed
-    }
+def _roles(_: Language) -> dict[int, Role]:
+    """What each pattern of the language's query is for, as far as one was met."""
+    return {}
 
 
-def _role(pattern: Pattern) -> str:
-    """The capture that says what it is for: names beside an `import` are its own."""
-    return next((name for name in pattern.captures() if name in _ROLES), "imported")
-
-
-def _text_of(search: _Search) -> bytes:
-    return search.data
-
-
-def _closed(language: Language) -> Iterator[int]:
-    grammar = grammar_of(language)
-    for kind in range(grammar.node_kind_count):
-        if grammar.node_kind_for_id(kind) in (*language.closed, *language.identifiers):
-            yield kind
-            yield from grammar.subtypes(kind) if grammar.node_kind_is_supertype(kind) else ()
-
-
-def _definition(pattern: int, kind: str, at: Mapping[str, int]) -> Go:
-    name_at, whole_at, body_at, container_at = at["name"], at[kind], at.get("body"), at.get("container")
-    holds_locals = kind in HOLDS_LOCALS
-
-    def tell(slots: Slots) -> None:
-        search = slots[TOLD]
-        start, end = name = slots[name_at].byte_range
-        body = None if body_at is None else slots[body_at]
-        if holds_locals and body is not None and start >= search.inside[1]:
-            search.inside = body.byte_range
-        drafts = search.found.drafts
-        known = drafts.get(start)
-        if (known is not None and known.pattern <= pattern) or start == end:
-            return  # a better pattern spoke first, or the parser made up a missing name
-        container = None if container_at is None else slots[container_at]
-        drafts[start] = Draft(
-            pattern,
-            cast(Kind, kind),
-            name,
-            slots[whole_at].byte_range,
-            None if body is None else body.start_byte,
-            None if container is None else container.byte_range,
-        )
-
-    return tell
-
-
-def _import(_: int, __: str, at: Mapping[str, int]) -> Go:
-    statement_at, module_at, imported_at = at["import"], at["module"], at.get("imported")
-
-    def tell(slots: Slots) -> None:
-        key = slots[statement_at].byte_range, slots[module_at].byte_range
-        names = slots[TOLD].found.imports.setdefault(key, [])
-        if imported_at is not None and slots[imported_at] is not None:
-            names.append(slots[imported_at].byte_range)
-
-    return tell
-
-
-def _imported(_: int, __: str, at: Mapping[str, int]) -> Go:
-    imported_at = at["imported"]
-    return lambda slots: slots[TOLD].alone.append(slots[imported_at].byte_range)
-
-
-def _wrapper(_: int, __: str, at: Mapping[str, int]) -> Go:
-    wrapped_at, wrapper_at = at["wrapped"], at["wrapper"]
-
-    def tell(slots: Slots) -> None:
-        slots[TOLD].found.wrappers[slots[wrapped_at].byte_range] = slots[wrapper_at].byte_range
-
-    return tell
-
-
-def _decorator(_: int, __: str, at: Mapping[str, int]) -> Go:
-    decorator_at = at["decorator"]
-    return lambda slots: slots[TOLD].found.decorators.append(slots[decorator_at].byte_range)
-
-
-_TELL = {"import": _import, "imported": _imported, "wrapper": _wrapper, "decorator": _decorator}
+def _role(roles: dict[int, Role], pattern: int, match: dict[str, list[Node]]) -> Role:
+    """The capture that says it: names beside an `import` are its own."""
+    found = next((key for key in match if key in _ROLES), "imported")
+    role = roles[pattern] = cast(Role, found)
+    return role
 
 
 def _is_rubble(root: Node) -> bool:
-    """Whether the parser gave up and left heaps of loose tokens: what stands in there is chance."""
+    """Whether the parser gave up and left heaps of loose tokens: a query takes quadratic time over them."""
     if not root.has_error or root.descendant_count < LOOSE_TOKENS:
         return False
     heaps = [root, *(child for child in root.children if child.is_error)]
     return any(heap.child_count - heap.named_child_count > LOOSE_TOKENS for heap in heaps)
+
+
+def _add_definition(drafts: dict[int, Draft], pattern: int, kind: Kind, match: dict[str, list[Node]]) -> None:
+    start, end = name = match["name"][0].byte_range
+    known = drafts.get(start)
+    if known is not None and known.pattern <= pattern:
+        return  # a better pattern spoke first
+    if start == end:
+        return  # a missing name that the parser made up
+    body, container = match.get("body"), match.get("container")
+    drafts[start] = Draft(
+        pattern,
+        kind,
+        name,
+        match[kind][0].byte_range,
+        None if body is None else body[0].start_byte,
+        None if container is None else container[0].byte_range,
+    )
 
 
 def _bring(imports: dict[tuple[Span, Span], list[Span]], alone: Iterable[Span]) -> None:

@@ -22,7 +22,7 @@ from qwen_lsp.index.paragraphs import Paragraph, paragraphs_of
 from qwen_lsp.index.words import words_of
 from qwen_lsp.text.secrets import hides, masked
 
-EXTRACTOR_VERSION = 6  # rises with every change of the rows that come out, also through a query
+EXTRACTOR_VERSION = 5  # rises with every change of the rows that come out, also through a query
 SIGNATURE_CHARS = 200
 SIGNATURE_SOURCE_CHARS = 2_000  # white space and comments fold into fewer; a JSON value of a megabyte is not folded
 
@@ -127,7 +127,7 @@ def matched(file: Shown, language: Language | None, parse: Parse = parse) -> Mat
     tree = parse(language.name, file.data) if language is not None else None
     if language is None or tree is None:
         return Matched(file, "", None, False)
-    return Matched(file, language.name, found_in(tree.root_node, language, file.data), tree.root_node.has_error)
+    return Matched(file, language.name, found_in(tree.root_node, language), tree.root_node.has_error)
 
 
 def symbols_in(of: Matched) -> FileSymbols:
@@ -151,7 +151,7 @@ def references(source: bytes, language: Language, names: Collection[str] | None 
         wanted = {encode(name) for name in names}
         spans = [span for span in spans if data[slice(*span)] in wanted]
     at = _code_points(data, chain.from_iterable(spans))
-    found = _in_text(found_in(tree.root_node, language, data), data)
+    found = _in_text(found_in(tree.root_node, language), data)
     own = {definition.name_start for definition in _definitions(text, found)}
     return tuple(Reference(text[at(start) : at(end)], at(start)) for start, end in spans if at(start) not in own)
 

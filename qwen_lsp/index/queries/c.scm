@@ -10,16 +10,16 @@
   declarator: [(function_declarator declarator: (identifier) @name)
                (pointer_declarator declarator: (function_declarator declarator: (identifier) @name))
                (pointer_declarator declarator:
-                 (pointer_declarator declarator: (function_declarator declarator: (identifier) @name)))]+) @function
+                 (pointer_declarator declarator: (function_declarator declarator: (identifier) @name)))]) @function
 
 (type_definition type: [(struct_specifier body: (_) @body) (union_specifier body: (_) @body)]
-  declarator: (type_identifier)+ @name) @class
-(type_definition type: (enum_specifier body: (_) @body) declarator: (type_identifier)+ @name) @enum
+  declarator: (type_identifier) @name) @class
+(type_definition type: (enum_specifier body: (_) @body) declarator: (type_identifier) @name) @enum
 (type_definition
   declarator: [(type_identifier) @name
                (pointer_declarator declarator: (type_identifier) @name)
                (function_declarator declarator:
-                 (parenthesized_declarator (pointer_declarator declarator: (type_identifier) @name)))]+) @type
+                 (parenthesized_declarator (pointer_declarator declarator: (type_identifier) @name)))]) @type
 (struct_specifier name: (type_identifier) @name body: (_) @body) @class
 (union_specifier name: (type_identifier) @name body: (_) @body) @class
 (enum_specifier name: (type_identifier) @name body: (_) @body) @enum
@@ -29,7 +29,7 @@
                (array_declarator declarator: (field_identifier) @name)
                (pointer_declarator declarator: [(field_identifier) @name (pointer_declarator declarator: (field_identifier) @name)])
                (function_declarator declarator:
-                 (parenthesized_declarator (pointer_declarator declarator: (field_identifier) @name)))]+) @field
+                 (parenthesized_declarator (pointer_declarator declarator: (field_identifier) @name)))]) @field
 (declaration
   declarator: [(identifier) @name
                (array_declarator declarator: (identifier) @name)
@@ -37,7 +37,7 @@
                (init_declarator declarator: [(identifier) @name
                                              (array_declarator declarator: (identifier) @name)
                                              (pointer_declarator declarator:
-                                               [(identifier) @name (array_declarator declarator: (identifier) @name)])])]+)
+                                               [(identifier) @name (array_declarator declarator: (identifier) @name)])])])
  @variable
 
 ; A macro without a value is an include guard or a flag

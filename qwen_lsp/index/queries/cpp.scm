@@ -28,11 +28,11 @@
 (field_declaration
   declarator: [(function_declarator declarator: [(field_identifier) (destructor_name) (operator_name)] @name)
                (pointer_declarator declarator: (function_declarator declarator: (field_identifier) @name))
-               (reference_declarator (function_declarator declarator: [(field_identifier) (operator_name)] @name))]+) @method
+               (reference_declarator (function_declarator declarator: [(field_identifier) (operator_name)] @name))]) @method
 (declaration
   declarator: [(function_declarator declarator: [(destructor_name) (operator_name)] @name)
-               (reference_declarator (function_declarator declarator: [(identifier) (operator_name)] @name))]+) @function
-(field_declaration declarator: (reference_declarator (field_identifier) @name)+) @field
+               (reference_declarator (function_declarator declarator: [(identifier) (operator_name)] @name))]) @function
+(field_declaration declarator: (reference_declarator (field_identifier) @name)) @field
 
 (template_declaration [(class_specifier) (struct_specifier) (function_definition) (declaration) (alias_declaration)
                        (concept_definition) (template_declaration)] @wrapped) @wrapper

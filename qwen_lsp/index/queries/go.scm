@@ -11,10 +11,10 @@
 (type_spec name: (_) @name type: (interface_type "{" @body)) @interface
 (type_spec name: (_) @name) @type
 (type_alias name: (_) @name) @type
-(field_declaration name: (_)+ @name) @field
+(field_declaration name: (_) @name) @field
 (method_elem name: (_) @name) @method
-(const_spec name: (identifier)+ @name) @constant
-(var_spec name: (identifier)+ @name) @variable
+(const_spec name: (identifier) @name) @constant
+(var_spec name: (identifier) @name) @variable
 
 ; One in its declaration is all of it
 (type_declaration . (_) @wrapped .) @wrapper

@@ -10,8 +10,8 @@
 (annotation_type_element_declaration name: (_) @name) @method
 (constructor_declaration name: (_) @name body: (_) @body) @method
 (compact_constructor_declaration name: (_) @name body: (_) @body) @method
-(field_declaration declarator: (variable_declarator name: (identifier) @name)+) @field
-(constant_declaration declarator: (variable_declarator name: (identifier) @name)+) @constant
+(field_declaration declarator: (variable_declarator name: (identifier) @name)) @field
+(constant_declaration declarator: (variable_declarator name: (identifier) @name)) @constant
 
 (marker_annotation) @decorator
 (annotation) @decorator

@@ -12,7 +12,7 @@
   (expression_list . value: (function_definition body: (_) @body))) @method
 (assignment_statement (variable_list . name: (identifier) @name)
   (expression_list . value: (function_definition body: (_) @body))) @function
-(assignment_statement (variable_list name: (identifier)+ @name)) @variable
+(assignment_statement (variable_list name: (identifier) @name)) @variable
 (field name: (identifier) @name value: (function_definition body: (_) @body)) @method
 
 (variable_declaration (assignment_statement) @wrapped) @wrapper

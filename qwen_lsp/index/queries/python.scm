@@ -10,8 +10,8 @@
 (decorated_definition definition: (_) @wrapped) @wrapper
 (decorator) @decorator
 
-(import_statement name: (dotted_name)+ @module) @import
-(import_statement name: (aliased_import name: (dotted_name) @module)+) @import
+(import_statement name: (dotted_name) @module) @import
+(import_statement name: (aliased_import name: (dotted_name) @module)) @import
 (import_from_statement module_name: (_) @module) @import
-(import_from_statement module_name: (_) @module name: (dotted_name)+ @imported) @import
-(import_from_statement module_name: (_) @module name: (aliased_import name: (dotted_name) @imported)+) @import
+(import_from_statement module_name: (_) @module name: (dotted_name) @imported) @import
+(import_from_statement module_name: (_) @module name: (aliased_import name: (dotted_name) @imported)) @import

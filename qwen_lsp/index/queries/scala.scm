@@ -12,8 +12,8 @@
 (function_declaration name: (_) @name) @function
 (val_definition pattern: (identifier) @name) @variable
 (var_definition pattern: (identifier) @name) @variable
-(val_declaration name: (_)+ @name) @variable
-(var_declaration name: (_)+ @name) @variable
+(val_declaration name: (_) @name) @variable
+(var_declaration name: (_) @name) @variable
 (type_definition name: (_) @name) @type
 
 (annotation) @decorator
