@@ -40,7 +40,7 @@ class Forced:
 
 @dataclass(slots=True)
 class Spent:
-    """Sums over answers. Seconds of decoding only, from the first token on."""
+    """Sums over answers, and how much faster each was with drafts. Seconds of decoding, from the first token on."""
 
     n_answers: int = 0
     tokens: int = 0
@@ -49,6 +49,8 @@ class Spent:
     cpu_s: float = 0.0
     plain_wall_s: float = 0.0
     plain_cpu_s: float = 0.0
+    wall_ratios: list[float] = field(default_factory=list)
+    cpu_ratios: list[float] = field(default_factory=list)
 
 
 class Shut(Gate):
@@ -78,7 +80,7 @@ def main() -> None:
     os._exit(0)  # engines take their time to end
 
 
-def measure(backend: Backend, forced: Forced, jobs: Iterable[dict[str, list[int]]]) -> dict[str, float]:
+def measure(backend: Backend, forced: Forced, jobs: Iterable[dict[str, list[int]]]) -> dict[str, Any]:
     """Each answer with drafts and without, so that a slow minute hits both, and each first by turns. One gate learns
     over them all."""
     spent, drafting, plain = Spent(), Runner(backend), Runner(backend)
@@ -90,8 +92,10 @@ def measure(backend: Backend, forced: Forced, jobs: Iterable[dict[str, list[int]
         found = {runner: _answer(runner, job, forced) for runner in order}
         passes, wall, cpu = found[drafting]
         spent.passes, spent.wall_s, spent.cpu_s = spent.passes + passes, spent.wall_s + wall, spent.cpu_s + cpu
-        _, wall, cpu = found[plain]
-        spent.plain_wall_s, spent.plain_cpu_s = spent.plain_wall_s + wall, spent.plain_cpu_s + cpu
+        _, plain_wall, plain_cpu = found[plain]
+        spent.plain_wall_s, spent.plain_cpu_s = spent.plain_wall_s + plain_wall, spent.plain_cpu_s + plain_cpu
+        spent.wall_ratios.append(plain_wall / wall)
+        spent.cpu_ratios.append(plain_cpu / cpu)
     return {name: getattr(spent, name) for name in Spent.__slots__}
 
 

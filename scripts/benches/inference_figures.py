@@ -91,7 +91,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Forced:
-    """Answers drawn on the engine, with drafts and without. CPU seconds of decoding only."""
+    """Answers drawn on the engine, with drafts and without. Seconds of decoding only; ratios are of each answer."""
 
     n_answers: int
     tokens: int
@@ -100,6 +100,8 @@ class Forced:
     cpu_s: float
     plain_wall_s: float
     plain_cpu_s: float
+    wall_ratios: Sequence[float]
+    cpu_ratios: Sequence[float]
 
 
 def p95(values: Iterable[float]) -> float:

@@ -156,9 +156,12 @@ def _decoded(found: Decoded) -> Iterator[Finding]:
         f"{found.edits.tokens / found.edits.passes:.1f} over {found.edits.n_answers}",
         per_pass >= PER_PASS,
     )
-    for name, forced, least in (("edits", found.edits, WALL), ("text without copies", found.others, NO_COPIES)):
-        cpu, wall = forced.plain_cpu_s / forced.cpu_s, forced.plain_wall_s / forced.wall_s
-        yield f"{name}, speed against no drafts: >= {least}x", f"{cpu:.2f}x CPU, {wall:.2f}x wall", cpu >= least
+    edits, others = found.edits, found.others
+    cpu, wall = edits.plain_cpu_s / edits.cpu_s, edits.plain_wall_s / edits.wall_s
+    yield f"edits, speed against no drafts: >= {WALL}x", f"{cpu:.2f}x CPU, {wall:.2f}x wall", cpu >= WALL
+    cpu, wall = median(others.cpu_ratios), median(others.wall_ratios)
+    goal = f"text without copies, speed against no drafts, the median of {others.n_answers} pairs: >= {NO_COPIES}x"
+    yield goal, f"{cpu:.3f}x CPU, {wall:.3f}x wall", min(cpu, wall) >= NO_COPIES
 
 
 def _everywhere(goal: str, values: Mapping[int, float], holds: Callable[[float], bool]) -> Finding:

@@ -46,6 +46,7 @@ GATE_ALL_S = 4.0  # where a cold request takes longer, only GATE_ALWAYS are aske
 GATE_ALWAYS = ("ledger", "switch")
 SAVED_S = 5.0  # an idle daemon writes its trunk to disk after two seconds
 FORCED = {"llama": (12, 1500), "mlx": (12, 400)}  # forced answers: how many, tokens each at most; of 3, noise was 15 %
+N_OTHERS = 30  # of text without copies, half as long: what is looked for there is a few per cent
 
 
 Part = Literal["cold", "traces", "during", "edits"]
@@ -275,9 +276,10 @@ class Bench:
         ]
         replayed = [replay(new, old, old) for old, new in edits]
         n, most = FORCED[engine]
-        n = 2 if self.plan.is_quick else n
+        n, n_others = (2, 2) if self.plan.is_quick else (n, N_OTHERS)
         chosen = random.Random(SEED).sample(edits, n)
-        runs = [slice(at, at + most // 2) for at in random.Random(SEED).sample(range(len(self.other.base) - most), n)]
+        starts = range(len(self.other.base) - most)
+        runs = [slice(at, at + most // 2) for at in random.Random(SEED).sample(starts, n_others)]
         work = {
             "edits": [{"prompt": old, "answer": new[:most], "prediction": old} for old, new in chosen],
             "others": [

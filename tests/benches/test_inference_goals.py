@@ -10,8 +10,8 @@ from scripts.benches.inference_figures import Cold, Decoded, Forced, Preempted, 
 from scripts.benches.inference_goals import Verdict, verdict_lines, verdicts
 
 KEY = Sample("llama", "ours", 1000, "ledger", "key", 1100, 1098, 8, 9, 0.004, 0.01, 0.01)
-FORCED = Forced(2, 2000, 100, 1.0, 1.0, 3.5, 3.5)
-DECODED = Decoded("llama", 10, 1300, 100, 20.0, FORCED, replace(FORCED, plain_cpu_s=0.96))
+FORCED = Forced(2, 2000, 100, 1.0, 1.0, 3.5, 3.5, (3.5,), (3.5,))
+DECODED = Decoded("llama", 10, 1300, 100, 20.0, FORCED, replace(FORCED, cpu_ratios=(0.5, 0.96, 0.97)))
 
 
 def judged(
@@ -131,7 +131,7 @@ def test_decoding() -> None:
     found = judged(decoded=DECODED)
     assert one(found, "edits, tokens per pass") is one(found, "edits, speed") is one(found, "text without") is True
     slow = replace(
-        DECODED, replay_passes=110, edits=replace(FORCED, cpu_s=1.2), others=replace(FORCED, plain_cpu_s=0.94)
+        DECODED, replay_passes=110, edits=replace(FORCED, cpu_s=1.2), others=replace(FORCED, wall_ratios=(0.94,))
     )
     found = judged(decoded=slow)
     assert one(found, "edits, tokens per pass") is one(found, "edits, speed") is one(found, "text without") is False
