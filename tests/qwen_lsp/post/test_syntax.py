@@ -82,6 +82,12 @@ FILLER = {
 }
 
 
+def in_a_long_file(language: str, text: str) -> str:
+    filler = "".join(FILLER[language].format(n=n) for n in range(200))
+    head = "package a\n\n" if language == "go" else ""
+    return head + filler + text + filler
+
+
 @pytest.mark.parametrize(
     ("language", "text", "model_says", "passes"),
     [
@@ -102,9 +108,7 @@ FILLER = {
 def test_in_a_long_file_the_function_around_it_is_judged(
     language: str, text: str, model_says: str, passes: str
 ) -> None:
-    filler = "".join(FILLER[language].format(n=n) for n in range(200))
-    head = "package a\n\n" if language == "go" else ""
-    check_gate(language, head + filler + text + filler, model_says=model_says, passes=passes)
+    check_gate(language, in_a_long_file(language, text), model_says=model_says, passes=passes)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +124,7 @@ def test_in_a_long_file_the_function_around_it_is_judged(
 )
 def test_a_region_is_not_cut_where_its_lines_stand_less_deep(language: str, text: str, model_says: str) -> None:
     """Under decorators, in strings over several lines, at labels: a cut has faults of its own, so more would pass."""
-    filler = "".join(FILLER[language].format(n=n) for n in range(200))
-    head = "package a\n\n" if language == "go" else ""
-    before, after = (head + filler + text + filler).split("$0")
+    before, after = in_a_long_file(language, text).split("$0")
     hole = around(language, before + after, len(before), len(before))
     assert hole is not None
     assert n_faults(hole.base.tree.root_node) == 0
@@ -139,9 +141,7 @@ def test_a_region_is_not_cut_where_its_lines_stand_less_deep(language: str, text
 )
 def test_a_region_that_is_no_whole_thing_is_not_believed(language: str, text: str, model_says: str) -> None:
     """Where faults are left with the suggestion, all of the file is asked."""
-    filler = "".join(FILLER[language].format(n=n) for n in range(200))
-    head = "package a\n\n" if language == "go" else ""
-    before, after = (head + filler + text + filler).split("$0")
+    before, after = in_a_long_file(language, text).split("$0")
     part = region(language, before + after, len(before), len(before))
     assert len(before + after) > part.end - part.start, "or this tests nothing"
     check_gate(language, before + "$0" + after, model_says=model_says, passes="")
@@ -165,9 +165,7 @@ def test_a_region_that_is_no_whole_thing_is_not_believed(language: str, text: st
 def test_between_the_functions_of_a_long_file_what_stands_there_is_judged(
     language: str, text: str, model_says: str, passes: str
 ) -> None:
-    filler = "".join(FILLER[language].format(n=n) for n in range(200))
-    head = "package a\n\n" if language == "go" else ""
-    before, after = (head + filler + text + filler).split("$0")
+    before, after = in_a_long_file(language, text).split("$0")
     found = region(language, before + after, len(before), len(before))
     assert found.end - found.start < 300
     check_gate(language, before + "$0" + after, model_says=model_says, passes=passes)
