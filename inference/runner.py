@@ -73,7 +73,7 @@ class Runner:
     def __init__(
         self,
         backend: Backend,
-        clock: Callable[[], float] | None = None,  # what drafts are weighed on; None: as the engine computes
+        clock: Callable[[], float] | None = None,  # for everything that is timed here; None: the machine's clocks
         saved: SavedPrefixes | None = None,
         spares: Callable[[], bool] = never,
     ) -> None:
@@ -84,8 +84,8 @@ class Runner:
             raise ValueError(f"{info.cache_bytes} bytes can not hold one sequence of {info.n_ctx} and its snapshot")
         self.backend = backend
         self._gates = {True: Gate(), False: Gate()}  # copying jobs must not pay for the guesses of others
-        own = time.thread_time if info.on_one_thread else time.perf_counter  # other programs are no cost of a draft's
-        self._clock = clock or own
+        self._clock = clock or info.clock  # what drafts are weighed on
+        self._wall = clock or time.perf_counter  # what a key waits for
         self._saved = saved
         self._spares = spares
         self._brief = Brief()
@@ -201,9 +201,9 @@ class Runner:
         n_prompt = len(run.job.prompt)
         stop = run.stops[0] if run.stops else n_prompt
         end = min(run.n_done + chunk, stop)
-        tokens, begun = run.job.prompt[run.n_done : end], self._clock()
+        tokens, begun = run.job.prompt[run.n_done : end], self._wall()
         self.backend.evaluate(run.kept.seq, tokens)
-        self._brief.took(len(tokens), self._clock() - begun)
+        self._brief.took(len(tokens), self._wall() - begun)
         self.cache.append(run.kept, pack(tokens))
         run.n_done = end
         if run.stops and end == stop:

@@ -8,7 +8,8 @@ The model is a hybrid: attention rows can be cut at any length, the recurrent st
 back only to a `Snapshot` taken on it (or on the one it was forked from).
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -37,7 +38,7 @@ class ModelInfo:
     snapshot_bytes: int  # one recurrent snapshot
     state_format: str  # engine, its version, precision: with the weights, what a dumped sequence fits
     max_together: int  # sequences that one decoding pass can serve
-    on_one_thread: bool = False  # it computes where it is called and nowhere else: CPU time is what a pass costs
+    clock: Callable[[], float] = time.perf_counter  # what a pass costs; other programs are no cost of it
     plan: MemoryPlan | None = None  # where these sizes come from; None: from whoever made the settings
 
     def too_long(self, n_prompt: int, max_tokens: int) -> str:

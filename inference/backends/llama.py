@@ -57,7 +57,7 @@ class LlamaBackend:
             row_bytes=row_bytes,
             snapshot_bytes=snapshot_bytes,
             max_together=min(settings.max_sequences, settings.chunk),
-            on_one_thread=llama_load.n_threads(settings) == 1 and not llama_load.on_gpu(settings),
+            clock=llama_load.clock(settings),
             state_format=llama_load.state_format(self._model, settings),
         )
 

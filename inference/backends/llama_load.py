@@ -6,7 +6,8 @@ With `llama` the only module that knows cyllama.
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,11 @@ def on_gpu(settings: EngineSettings) -> bool:
 def n_threads(settings: EngineSettings) -> int:
     n: int = settings.n_threads or physical_cores()
     return n
+
+
+def clock(settings: EngineSettings) -> Callable[[], float]:
+    """What a pass costs: the calling thread's CPU time where nobody else computes; several spin while they wait."""
+    return time.thread_time if n_threads(settings) == 1 and not on_gpu(settings) else time.perf_counter
 
 
 def is_fused(model: Any, settings: EngineSettings) -> bool:

@@ -66,6 +66,7 @@ class MlxBackend:
             row_bytes=row_bytes,
             snapshot_bytes=snapshot_bytes,
             max_together=settings.max_sequences,
+            clock=mlx_load.clock(self._mx),
             state_format=f"mlx {self._mx.__version__} mlx-lm {metadata.version('mlx-lm')} {self._kinds[0].dtype}",
         )
 

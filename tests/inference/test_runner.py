@@ -1,6 +1,7 @@
 """Jobs on the scripted backend: what is evaluated, what is reused, where snapshots are taken."""
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -139,12 +140,20 @@ def test_a_right_prediction_takes_few_passes_and_a_wrong_one_changes_nothing() -
 
 
 def test_a_clock_that_is_handed_in_is_the_only_one() -> None:
-    """Also where the engine computes on one thread: what is played again must end the same way."""
+    """Also where the engine has one of its own: what is played again must end the same way."""
     backend = ScriptedBackend(last_id)
-    object.__setattr__(backend.info, "on_one_thread", True)
+    object.__setattr__(backend.info, "clock", time.process_time)
     runner = Runner(backend, itertools.count(step=1000).__next__)
     complete(runner, [1, 2, 3], prediction=(1,))
     assert runner._gates[True]._plain_s == 1000
+
+
+def test_a_key_waits_by_the_wall_clock_whatever_clock_drafts_are_weighed_on() -> None:
+    backend = ScriptedBackend(last_id)
+    object.__setattr__(backend.info, "clock", lambda: 0.0)
+    runner = Runner(backend)
+    complete(runner, [7] * PIECE * 2)
+    assert runner._gates[False]._plain_s == 0 < runner._brief.token_s
 
 
 def test_what_was_drafted_is_kept_for_the_next_prompt() -> None:

@@ -1,5 +1,6 @@
 """What the engines say of a GPU, and what they do with the memory plan. No GPU was there: devices are made up."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from inference.backends import mlx_load
 from inference.backends.base import EngineSettings
-from inference.backends.llama_load import gpu, gpu_in, model_params
+from inference.backends.llama_load import clock, gpu, gpu_in, model_params
 from inference.errors import ModelBroken
 from inference.memory import GIB, MIB, Gpu
 from tests.inference.weights import EMBEDDED
@@ -57,6 +58,8 @@ def test_where_llama_cpp_puts_the_layers(
 ) -> None:
     monkeypatch.setattr("inference.backends.llama_load.cpp.ggml_backend_dev_info", lambda: devices(*kinds))
     assert (model_params(EngineSettings(use_gpu=use_gpu)).n_gpu_layers > 0) == on_gpu
+    clocks = [clock(EngineSettings(use_gpu=use_gpu, n_threads=n)) for n in (1, 2)]
+    assert clocks == [time.perf_counter if on_gpu else time.thread_time, time.perf_counter]  # what a pass costs
 
 
 class Metal:

@@ -4,6 +4,7 @@ import os
 import resource
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +47,13 @@ def test_weights_that_are_not_numbers_are_found_at_load(tmp_path: Path) -> None:
 
     with pytest.raises(ModelBroken, match="not numbers"):
         load(write_folder(tmp_path / "nan", poison))
+
+
+def test_on_processors_what_a_pass_costs_is_the_cpu_time_of_all_threads(mlx: Backend) -> None:
+    import mlx.core as mx
+
+    is_on_processor = mx.default_device().type == mx.DeviceType.cpu
+    assert mlx.info.clock is (time.process_time if is_on_processor else time.perf_counter)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the policy is Linux's")
