@@ -4,7 +4,8 @@ The captures that `queries/*.scm` may use: a kind of definition for all of it, w
 its own text says it belongs to); `wrapped` in `wrapper` (an export, a template: part of what it holds); `decorator`
 (left out of signatures); `import` with `module` and `imported`, which may also stand alone and belongs to the `import`
 around it then: one match for each name is cheaper than all of the statement anew. Where two patterns see one name, the
-first one counts.
+first one counts. Inside of a pattern `_` stands for a node that its fields tell already: what a node with a name may
+hold is worked out when the query is compiled, which was a third of that in JavaScript and Ruby.
 """
 
 from bisect import bisect_right

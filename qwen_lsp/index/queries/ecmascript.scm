@@ -6,30 +6,30 @@
 (method_definition name: (_) @name body: (_) @body) @method
 
 ; Functions, classes and objects that are bound to a name
-([(lexical_declaration (variable_declarator name: (identifier) @name
+([(lexical_declaration (_ name: (identifier) @name
     value: [(arrow_function body: (_) @body) (function_expression body: (_) @body) (generator_function body: (_) @body)]))
-  (variable_declaration (variable_declarator name: (identifier) @name
+  (variable_declaration (_ name: (identifier) @name
     value: [(arrow_function body: (_) @body) (function_expression body: (_) @body) (generator_function body: (_) @body)]))]
  @function)
-(lexical_declaration (variable_declarator name: (identifier) @name value: (class body: (_) @body))) @class
-(lexical_declaration (variable_declarator name: (identifier) @name value: (object) @body)) @variable
-(variable_declaration (variable_declarator name: (identifier) @name value: (object) @body)) @variable
-([(lexical_declaration (variable_declarator name: (identifier) @name))
-  (variable_declaration (variable_declarator name: (identifier) @name))]
+(lexical_declaration (_ name: (identifier) @name value: (class body: (_) @body))) @class
+(lexical_declaration (_ name: (identifier) @name value: (object) @body)) @variable
+(variable_declaration (_ name: (identifier) @name value: (object) @body)) @variable
+([(lexical_declaration (_ name: (identifier) @name))
+  (variable_declaration (_ name: (identifier) @name))]
  @variable)
 (pair key: (property_identifier) @name
   value: [(arrow_function body: (_) @body) (function_expression body: (_) @body)]) @method
 
 ; Prototype.method = function, exports.name = function, this.field = value
 ((assignment_expression
-   left: (member_expression
-     object: (member_expression object: (_) @container property: (_) @prototype) property: (_) @name)
+   left: (_
+     object: (_ object: (_) @container property: (_) @prototype) property: (_) @name)
    right: [(arrow_function body: (_) @body) (function_expression body: (_) @body)]) @method
  (#eq? @prototype "prototype"))
 (assignment_expression
-  left: (member_expression object: [(identifier) @container (member_expression)] property: (_) @name)
+  left: (_ object: [(identifier) @container (member_expression)] property: (_) @name)
   right: [(arrow_function body: (_) @body) (function_expression body: (_) @body)]) @function
-(assignment_expression left: (member_expression object: (this) property: (_) @name)) @field
+(assignment_expression left: (_ object: (this) property: (_) @name)) @field
 
 (export_statement declaration: (_) @wrapped) @wrapper
 (decorator) @decorator

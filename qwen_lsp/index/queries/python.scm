@@ -3,8 +3,8 @@
 (type_alias_statement left: (type (identifier) @name)) @type
 (assignment left: (identifier) @name) @variable
 (assignment left: (pattern_list (identifier) @name)) @variable
-((assignment left: [(attribute object: (identifier) @self attribute: (identifier) @name)
-                    (pattern_list (attribute object: (identifier) @self attribute: (identifier) @name))]) @field
+((assignment left: [(_ object: (identifier) @self attribute: (identifier) @name)
+                    (pattern_list (_ object: (identifier) @self attribute: (identifier) @name))]) @field
  (#eq? @self "self"))
 
 (decorated_definition definition: (_) @wrapped) @wrapper
