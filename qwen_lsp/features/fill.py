@@ -32,6 +32,7 @@ BEFORE_TOKENS = 1536
 AFTER_TOKENS = 512
 BUDGET_TOKENS = CONTEXT_TOKENS + BEFORE_TOKENS + AFTER_TOKENS
 OTHERS_TEMPERATURE = 0.8  # of further candidates: lower ones say the same again
+SENT_S = 0.001  # by then a request is on its way, and its answer is not there yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | 
     hole, about = surroundings(snapshot, task, ledger)
     stop = () if about.block else ("\n",)
     asked = question(snapshot.settings.completion_layout, hole, stop=stop)
+    if task.hole is not None and task.hole.file is not None and task.hole.is_faulty:
+        asyncio.get_running_loop().call_later(SENT_S, task.hole.file)  # who checks the answer will ask for it
     said = await _read(engine, task, asked, about)
     if said.answer is None:
         asked = question(snapshot.settings.completion_layout, hole, heal=False, stop=stop)

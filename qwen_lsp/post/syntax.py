@@ -27,7 +27,7 @@ Inside = Literal["code", "comment", "string"]
 class Around:
     """The parsed region of a hole, which lies between the bytes `first` and `last` of it, `indent` less deep.
 
-    `file`: parses all of the file; None where the region is all of it.
+    `file`: parses all of the file, where nothing changed since then at no cost; None where the region is all of it.
     """
 
     base: Parsed
@@ -35,6 +35,11 @@ class Around:
     last: int
     indent: str = ""
     file: "Callable[[], Around | None] | None" = None
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether a suggestion is likely to leave faults, so that all of the file will be asked."""
+        return self.base.tree.root_node.has_error
 
 
 @dataclass(slots=True)

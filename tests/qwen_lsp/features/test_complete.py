@@ -1,16 +1,19 @@
 """From a text with a cursor and a model's words to what is inserted."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_lsp.engine.client import Usage
+from qwen_lsp.engine.client import Piece, Request, Usage
 from qwen_lsp.engine.grammars import StartsWith
 from qwen_lsp.features.complete import Completion, Manner, Nothing, complete
+from qwen_lsp.features.fill import SENT_S
 from qwen_lsp.features.ledger import turned
-from qwen_lsp.post.syntax import sound_part
+from qwen_lsp.post.region import SMALL_CHARS
+from qwen_lsp.post.syntax import LastParsed, sound_part
 from qwen_lsp.prompt.segments import Text
 from qwen_lsp.text.document import Cursor, opened
 from qwen_lsp.text.snapshot import Snapshot
@@ -74,6 +77,25 @@ async def test_asks_once_more_where_a_server_types_other_letters() -> None:
     texts = [segment.text for segment in engine.asked[1].prompt.segments if isinstance(segment, Text)]
     assert texts[-1] == "total = su"
     assert engine.unread[0] == "d(xs)\n", "the refused answer is not read to its end"
+
+
+@pytest.mark.parametrize(("line", "is_parsed"), [("    g(h(1, $0)", True), ("    g(1, $0)", False)])
+async def test_a_half_typed_file_is_parsed_while_the_engine_is_waited_for(line: str, is_parsed: bool) -> None:
+    """All of it will be asked about the answer; where the function around the cursor is whole, that is enough."""
+    last, seen = LastParsed(), list[bool]()
+
+    class Slow(FakeEngine):
+        async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
+            await asyncio.sleep(10 * SENT_S)
+            seen.append(last.file is not None)
+            async for item in super().generate(request):
+                yield item
+
+    text = "def g():\n    return 1\n\n\n" * (SMALL_CHARS // 20) + f"def f():\n{line}\n"
+    snapshot, offset = snapshot_of(text.replace("$0", "")), text.index("$0")
+    (document,) = snapshot.documents.values()
+    await complete(snapshot, Cursor(document, offset), Slow(" 2\n"), last=last)
+    assert seen == [is_parsed]
 
 
 async def test_reading_stops_when_the_block_is_complete() -> None:
