@@ -9,7 +9,7 @@ from qwen_lsp.context.focus import focus
 from qwen_lsp.context.memo import Memo, Symbols
 from qwen_lsp.context.pack import ContextFile, Item, files_of, pack_symbols
 from qwen_lsp.context.rank import Scored, excluded, ordered, path_of
-from qwen_lsp.context.texts import reader
+from qwen_lsp.context.texts import go_on, reader
 from qwen_lsp.index.symbols import Definition
 from qwen_lsp.settings import Settings
 from qwen_lsp.text.document import Cursor, opened
@@ -18,11 +18,15 @@ from qwen_lsp.text.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One root's index. `memo` may live as long as the index says the same; a new one is never wrong."""
+    """One root's index. `memo` may live as long as the index says the same; a new one is never wrong.
+
+    `pause` is called before a file is read, for who has to let others go first.
+    """
 
     root: Path
     index: Symbols
     memo: Memo
+    pause: Callable[[], None] = go_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ def ranking(snapshot: Snapshot, cursor: Cursor, workspace: Workspace) -> Ranking
     """Empty where the file may not be shown or lies outside of the root."""
     here, index = below(workspace.root, cursor.document.uri), workspace.index
     buffers = _buffers(snapshot, workspace.root)
-    read = reader(workspace.root, buffers, workspace.memo.texts)
+    read = reader(workspace.root, buffers, workspace.memo.texts, workspace.pause)
     if here is None or excluded(cursor.document) is not None:
         return Ranking((), {}, read)
     found = candidates(focus(here, cursor, index.file(here)), index, read, buffers, workspace.memo)

@@ -18,7 +18,13 @@ KEPT_CHARS = 2_000_000  # the files that a place asks for are a dozen
 type Masked = dict[str, tuple[str, str]]  # path -> a text as it was read last, and without credentials
 
 
-def reader(root: Path, buffers: Mapping[str, str], known: Masked | None = None) -> Callable[[str], str | None]:
+def go_on() -> None:
+    """For callers who wait for nobody."""
+
+
+def reader(
+    root: Path, buffers: Mapping[str, str], known: Masked | None = None, pause: Callable[[], None] = go_on
+) -> Callable[[str], str | None]:
     """A function from a path below `root` to its text, None where there is none to show. `buffers`: texts by path.
 
     Without credentials, and otherwise as it is. What was read once is kept: make a new reader for each request. With
@@ -30,6 +36,7 @@ def reader(root: Path, buffers: Mapping[str, str], known: Masked | None = None) 
 
     def text_of(path: str) -> str | None:
         if path not in kept:
+            pause()
             text = buffers[path] if path in buffers else _text(top, place, path)
             kept[path] = None if text is None else _masked(path, text, {} if known is None else known)
         return kept[path]

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.engine.http import Priority
 from qwen_lsp.features.fill import Nothing, Task, fill, unheard
 from qwen_lsp.post.completion import kind_at
-from qwen_lsp.post.syntax import LastParsed, around, inside
+from qwen_lsp.post.syntax import LastParsed, around, inside_at
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
@@ -60,8 +61,9 @@ async def complete(
     if not settings.completion_enabled:
         return Nothing("completion is switched off in the settings")
     document, offset = cursor.document, cursor.offset
-    hole = around(document.language_id, document.text, offset, offset, last)
-    where = inside(hole)
+    last = last or LastParsed()
+    hole = cache(partial(around, document.language_id, document.text, offset, offset, last))
+    where = inside_at(document.language_id, document.text, offset, last, hole)
     if (where == "comment" and not settings.completion_comments) or (
         where == "string" and not settings.completion_strings
     ):

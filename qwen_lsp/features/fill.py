@@ -17,7 +17,7 @@ from qwen_lsp.errors import EngineError
 from qwen_lsp.features.ledger import hole_of
 from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, Place, enough, finish, place, unfenced
 from qwen_lsp.post.indent import restyled, unit_of
-from qwen_lsp.post.syntax import Around, around, sound
+from qwen_lsp.post.syntax import Around, around, prepared, sound
 from qwen_lsp.prompt.heal import HEAL_TOKENS, REFUSED, RESUMED, resume
 from qwen_lsp.prompt.layouts.fim import Hole, Question
 from qwen_lsp.prompt.layouts.named import question
@@ -73,7 +73,7 @@ class Task:
     latest_of: str = ""
     heard: Callable[[str], None] = unheard
     kind: Kind | None = None
-    hole: Around | None = None  # parsed already
+    hole: Callable[[], Around | None] | None = None  # parses what stands around it, once
     n_others: int = 0
 
 
@@ -88,8 +88,8 @@ async def fill(snapshot: Snapshot, task: Task, engine: Engine, ledger: Ledger | 
     hole, about = surroundings(snapshot, task, ledger)
     stop = () if about.block else ("\n",)
     asked = question(snapshot.settings.completion_layout, hole, stop=stop)
-    if task.hole is not None and task.hole.file is not None and task.hole.is_faulty:
-        asyncio.get_running_loop().call_later(SENT_S, task.hole.file)  # who checks the answer will ask for it
+    if task.hole is not None:
+        asyncio.get_running_loop().call_later(SENT_S, prepared, task.hole)
     said = await _read(engine, task, asked, about)
     if said.answer is None:
         asked = question(snapshot.settings.completion_layout, hole, heal=False, stop=stop)
@@ -206,7 +206,7 @@ def _checked(task: Task, about: Place, said: _Said) -> Filled | Nothing:
     text = trimmed.text
     if "\n" in text:  # indentation and line ends are read off the whole file
         text = restyled(text, unit_of(document.text)).replace("\n", line_end(document.text))
-    hole = task.hole or around(document.language_id, document.text, task.start, task.end)
+    hole = task.hole() if task.hole else around(document.language_id, document.text, task.start, task.end)
     kept = sound(hole, text)
     if not kept:
         return Nothing("the suggestion would add a syntax error", said.usage)

@@ -85,6 +85,7 @@ class Prompts:
 
         `wanted`: by a key for it, so not only to touch the place.
         """
+        self._retrieval.stand_back()
         here = cursor.document.uri, cursor.offset
         if not is_possible(self._at(here[0]), cursor):
             return
@@ -127,6 +128,7 @@ class Prompts:
 
     def changed(self) -> None:
         """A document was: when all rests, that is told."""
+        self._retrieval.stand_back()
         if self._last is not None:
             self._later()
 

@@ -1,12 +1,14 @@
 """The tree around a hole: what the hole stands in, and the gate: does the file with a suggestion parse no worse?
 
 A half-typed file has errors already, so they are counted, not forbidden. Only the function or class around the hole is
-parsed, where there is one; all of the file where that has faults with the suggestion, too, since lines do not tell for
-certain where a function ends. Knows nothing of prompts and models.
+parsed, where there is one; all of the file where that has faults, since lines do not tell for certain where a function
+ends. Knows nothing of prompts and models.
 """
 
+import re
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -18,7 +20,8 @@ from qwen_lsp.post.region import Region, region
 
 # A bigger file would stall the event loop for longer than a keystroke may take.
 GATE_CHARS = 400_000
-
+KEPT_PLACES = 4  # where cursors were: of keys, and of what is made ahead of them
+_WORD_GOES_ON = re.compile(r"(?<=\w)\w*")
 
 Inside = Literal["code", "comment", "string"]
 
@@ -36,10 +39,19 @@ class Around:
     indent: str = ""
     file: "Callable[[], Around | None] | None" = None
 
-    @property
-    def is_faulty(self) -> bool:
-        """Whether a suggestion is likely to leave faults, so that all of the file will be asked."""
-        return self.base.tree.root_node.has_error
+    def whole(self) -> "Around | None":
+        """Itself, or all of the file where it has faults: what is cut out of a file may have others than that has."""
+        return self.file() if self.file is not None and self.base.tree.root_node.has_error else self
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """What a cursor stood in, and the text around it then."""
+
+    language_id: str
+    before: str = field(repr=False)
+    after: str = field(repr=False)
+    what: Inside
 
 
 @dataclass(slots=True)
@@ -48,6 +60,7 @@ class LastParsed:
 
     region: Parsed | None = None
     file: Parsed | None = None
+    stood: deque[Stood] = field(default_factory=lambda: deque(maxlen=KEPT_PLACES))
 
 
 def around(language_id: str, text: str, start: int, end: int, last: LastParsed | None = None) -> Around | None:
@@ -93,23 +106,47 @@ def inside(hole: Around | None) -> Inside:
     return "code"
 
 
+def inside_at(language_id: str, text: str, at: int, last: LastParsed, hole: Callable[[], Around | None]) -> Inside:
+    """What text[at] stands in. `hole` parses what is around it, and is not asked where only a word goes on.
+
+    In a half-typed text parsing takes milliseconds, and can be done while the engine is waited for.
+    """
+    before, after = text[:at], text[at:]
+    goes_on = (
+        old.what
+        for old in last.stood
+        if (old.language_id, old.after) == (language_id, after)
+        and before.startswith(old.before)
+        and _WORD_GOES_ON.fullmatch(before, len(old.before))
+    )
+    what = next(goes_on, None) or inside(hole())
+    last.stood.append(Stood(language_id, before, after, what))
+    return what
+
+
 def sound_part(language_id: str, text: str, start: int, end: int, new_text: str) -> str:
     """The longest run of whole lines of `new_text` that may replace text[start:end]; empty where none may."""
     return sound(around(language_id, text, start, end), new_text)
 
 
+def prepared(hole: Callable[[], Around | None]) -> None:
+    """Parse what `sound` will ask for, in good time."""
+    found = hole()
+    if found is not None:
+        found.whole()
+
+
 def sound(hole: Around | None, new_text: str) -> str:
     """The same, for a hole whose surroundings are parsed already."""
+    hole = hole and hole.whole()
     if hole is None:
         return new_text
     part = new_text.replace("\n" + hole.indent, "\n") if hole.indent else new_text
     allowed = n_faults(hole.base.tree.root_node)
     n_lines = part.count("\n") + 1
     while part.strip():
-        left = n_faults(replaced(hole.base, hole.first, hole.last, encode(part)).tree.root_node)
-        if left <= allowed:
-            kept = new_text[: _end_of_line(new_text, part.count("\n") + 1, n_lines)]
-            return sound(hole.file(), kept) if left and hole.file is not None else kept
+        if n_faults(replaced(hole.base, hole.first, hole.last, encode(part)).tree.root_node) <= allowed:
+            return new_text[: _end_of_line(new_text, part.count("\n") + 1, n_lines)]
         part = part[: part.rfind("\n")].rstrip() if "\n" in part else ""
     return ""
 

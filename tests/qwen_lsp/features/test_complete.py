@@ -79,23 +79,45 @@ async def test_asks_once_more_where_a_server_types_other_letters() -> None:
     assert engine.unread[0] == "d(xs)\n", "the refused answer is not read to its end"
 
 
-@pytest.mark.parametrize(("line", "is_parsed"), [("    g(h(1, $0)", True), ("    g(1, $0)", False)])
-async def test_a_half_typed_file_is_parsed_while_the_engine_is_waited_for(line: str, is_parsed: bool) -> None:
-    """All of it will be asked about the answer; where the function around the cursor is whole, that is enough."""
-    last, seen = LastParsed(), list[bool]()
+class Watched(FakeEngine):
+    """Tells what was parsed when it was asked, and a little later."""
 
-    class Slow(FakeEngine):
-        async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
-            await asyncio.sleep(10 * SENT_S)
-            seen.append(last.file is not None)
-            async for item in super().generate(request):
-                yield item
+    def __init__(self, last: LastParsed, *answers: str) -> None:
+        super().__init__(*answers)
+        self._last = last
+        self.parsed: list[tuple[bool, bool]] = []  # the part around the cursor, the file
 
+    async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
+        for wait_s in (0, 10 * SENT_S):
+            await asyncio.sleep(wait_s)
+            self.parsed.append((self._last.region is not None, self._last.file is not None))
+        async for item in super().generate(request):
+            yield item
+
+
+async def parsed_with(last: LastParsed, line: str, says: str = " 2\n") -> list[tuple[bool, bool]]:
+    """What is parsed for a key in a long file."""
     text = "def g():\n    return 1\n\n\n" * (SMALL_CHARS // 20) + f"def f():\n{line}\n"
     snapshot, offset = snapshot_of(text.replace("$0", "")), text.index("$0")
     (document,) = snapshot.documents.values()
-    await complete(snapshot, Cursor(document, offset), Slow(" 2\n"), last=last)
-    assert seen == [is_parsed]
+    engine = Watched(last, says)
+    await complete(snapshot, Cursor(document, offset), engine, last=last)
+    return engine.parsed
+
+
+async def test_all_of_a_half_typed_file_is_parsed_while_the_engine_is_waited_for() -> None:
+    """It will be asked about the answer; where the function around the cursor is whole, that is enough."""
+    assert await parsed_with(LastParsed(), "    g(h(1, $0)") == [(True, False), (True, True)]
+    assert await parsed_with(LastParsed(), "    g(1, $0)") == [(True, False), (True, False)]
+
+
+async def test_a_word_that_goes_on_is_not_parsed_before_the_engine_is_asked() -> None:
+    last = LastParsed()
+    await parsed_with(last, "    g(wor$0)", "(words\n")
+    last.region = None
+    assert await parsed_with(last, "    g(words$0)", "(words\n") == [(False, False), (True, False)]
+    last.region = None
+    assert await parsed_with(last, "    g(words, $0)") == [(True, False), (True, False)]
 
 
 async def test_reading_stops_when_the_block_is_complete() -> None:
