@@ -129,13 +129,6 @@ def sound_part(language_id: str, text: str, start: int, end: int, new_text: str)
     return sound(around(language_id, text, start, end), new_text)
 
 
-def prepared(hole: Callable[[], Around | None]) -> None:
-    """Parse what `sound` will ask for, in good time."""
-    found = hole()
-    if found is not None:
-        found.whole()
-
-
 def sound(hole: Around | None, new_text: str) -> str:
     """The same, for a hole whose surroundings are parsed already."""
     hole = hole and hole.whole()
@@ -149,6 +142,13 @@ def sound(hole: Around | None, new_text: str) -> str:
             return new_text[: _end_of_line(new_text, part.count("\n") + 1, n_lines)]
         part = part[: part.rfind("\n")].rstrip() if "\n" in part else ""
     return ""
+
+
+def prepared(hole: Callable[[], Around | None]) -> None:
+    """Parse what `sound` will ask for, in good time."""
+    found = hole()
+    if found is not None:
+        found.whole()
 
 
 def _end_of_line(text: str, n_kept: int, n_lines: int) -> int:
