@@ -53,4 +53,9 @@ def guarded_protocol(uid: int, ask: Callable[[HasOptions], int | None] = peer_ui
                 log.warning("connection of user %s refused", peer)
                 transport.abort()
 
+        def timeout_keep_alive_handler(self) -> None:
+            """Read first, then hang up: after a stop of the process (SIGSTOP) timers run before what has come in."""
+            hang_up = super().timeout_keep_alive_handler
+            self.timeout_keep_alive_task = self.loop.call_later(0, hang_up)  # behind the next look at the sockets
+
     return Guarded

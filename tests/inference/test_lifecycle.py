@@ -9,8 +9,9 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -453,8 +454,10 @@ def test_the_peers_user_is_unknown_where_the_system_does_not_say() -> None:
     assert peer_uid(Mute()) is None
 
 
-@pytest.mark.parametrize(("peer", "served"), [(UID, True), (UID + 1, False), (None, False)])
-async def test_other_users_are_not_served(tmp_path: Path, peer: int | None, served: bool) -> None:
+@asynccontextmanager
+async def connected(path: Path, peer: int | None) -> AsyncIterator[tuple[StreamReader, StreamWriter, ServerState]]:
+    """A client of a guarded server whose app answers 204 to all that it is asked by `peer`."""
+
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -462,18 +465,38 @@ async def test_other_users_are_not_served(tmp_path: Path, peer: int | None, serv
     config, state = uvicorn.Config(app, log_config=None), ServerState()
     config.load()
     guarded = guarded_protocol(UID, ask=lambda connection: peer)
-    path = str(tmp_path / "s")
     server = await asyncio.get_running_loop().create_unix_server(
-        lambda: guarded(config=config, server_state=state, app_state={}), path
+        lambda: guarded(config=config, server_state=state, app_state={}), str(path)
     )
-    reader, writer = await asyncio.open_unix_connection(path)
+    reader, writer = await asyncio.open_unix_connection(str(path))
     try:
-        writer.write(b"GET / HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
-        answer = await reader.read()
-    except ConnectionError:
-        answer = b""
-    assert answer.startswith(b"HTTP/1.1 204") == served
-    writer.close()
-    server.close()
-    await asyncio.sleep(0)
+        yield reader, writer, state
+    finally:
+        writer.close()
+        server.close()
+        await asyncio.sleep(0)
     assert not state.connections
+
+
+@pytest.mark.parametrize(("peer", "served"), [(UID, True), (UID + 1, False), (None, False)])
+async def test_other_users_are_not_served(tmp_path: Path, peer: int | None, served: bool) -> None:
+    async with connected(tmp_path / "s", peer) as (reader, writer, _):
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+            answer = await reader.read()
+        except ConnectionError:
+            answer = b""
+        assert answer.startswith(b"HTTP/1.1 204") == served
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_nobody_is_hung_up_on_who_has_asked(tmp_path: Path, asks: bool) -> None:
+    """After a stop of the process both are due: the end of an idle connection, and a request that came on it."""
+    async with connected(tmp_path / "s", UID) as (reader, writer, state):
+        writer.write(b"GET / HTTP/1.1\r\nHost: d\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        if asks:
+            writer.write(b"GET / HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n")
+        protocol: Any = next(iter(state.connections))
+        protocol.timeout_keep_alive_handler()
+        assert (await reader.read()).startswith(b"HTTP/1.1 204") == asks
