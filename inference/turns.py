@@ -12,7 +12,7 @@ from inference.runner import Run
 from inference.stream import Stream
 
 KEPT_FOR_TYPING = 2  # sequences that slower jobs may not take
-TYPED_S = 3.0  # after a key: who goes on typing has come back by then
+TYPED_S = 30.0  # after a key: who stopped to think has gone on by then
 
 
 @dataclass(slots=True, eq=False)
