@@ -20,7 +20,7 @@ from qwen_lsp.index.language import Language
 from qwen_lsp.index.matches import HOLDS_LOCALS, LOCALS, Draft, Found, Kind, Span, found_in, identifiers_in
 from qwen_lsp.index.paragraphs import Paragraph, paragraphs_of
 from qwen_lsp.index.words import words_of
-from qwen_lsp.text.secrets import hides, masked
+from qwen_lsp.text.secrets import masked_bytes
 
 EXTRACTOR_VERSION = 5  # rises with every change of the rows that come out, also through a query
 SIGNATURE_CHARS = 200
@@ -163,10 +163,8 @@ def shown(source: bytes) -> Shown:
     except UnicodeDecodeError:
         text = source.decode("utf-8", "replace")
         source = text.encode()
-    if hides(source):
-        text = masked(text)
-        source = text.encode()
-    return Shown(text, source)
+    data = masked_bytes(source)
+    return Shown(text if data is source else data.decode(), data)
 
 
 class _Around(NamedTuple):

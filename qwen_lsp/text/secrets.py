@@ -89,34 +89,42 @@ _URL_PASSWORD = re.compile(rb"://[^\s/:@\"'`<>]{0,64}:(?P<value>[^\s/@\"'`<>${}]
 
 
 def masked(text: str) -> str:
-    """`text`, of the same length, with a star for each character of a credential; itself where there is none.
-
-    Stars can make what stands beside them look like one: it is looked again until nothing is found.
-    """
-    while (shown := _masked_once(text)) is not text:
-        text = shown
-    return text
-
-
-def _masked_once(text: str) -> str:
+    """`text`, of the same length, with a star for each character of a credential; itself where there is none."""
     data = text.encode("utf-8", "surrogatepass")
-    spans = sorted(_spans(data))
-    if not spans:
-        return text
+    shown = masked_bytes(data)
+    return text if shown is data else shown.decode("utf-8", "surrogatepass")
+
+
+def masked_bytes(data: bytes) -> bytes:
+    """The same of a text's bytes."""
+    shown = _masked_once(data)
+    while shown != data:
+        data, lines = shown, _beside_stars(shown)
+        shown = _masked_once(data) if _masked_once(lines) != lines else data
+    return data
+
+
+def _masked_once(data: bytes) -> bytes:
     pieces, done = [], 0
-    for start, end in spans:
+    for start, end in sorted(_spans(data)):
         if end > done:
             start = max(start, done)
             hidden = data[start:end].decode("utf-8", "surrogatepass")
             pieces += [data[done:start], STAR.encode() * len(hidden)]
             done = end
-    shown = b"".join((*pieces, data[done:])).decode("utf-8", "surrogatepass")
-    return text if shown == text else shown
+    return b"".join((*pieces, data[done:]))
 
 
-def hides(data: bytes) -> bool:
-    """Whether `masked` finds anything in the text of these bytes."""
-    return any(_spans(data))
+def _beside_stars(data: bytes) -> bytes:
+    """Stars can make what stands beside them look like a credential, on their line if it is no key."""
+    if b"-----BEGIN " in data:
+        return data
+    star, lines, end = STAR.encode(), [], 0
+    while (at := data.find(star, end)) >= 0:
+        start = max(end, data.rfind(b"\n", end, at) + 1)
+        end = data.find(b"\n", at) + 1 or len(data)
+        lines.append(data[start:end])
+    return b"".join(lines)
 
 
 def masked_since(text: str, before: str, before_masked: str) -> str:
