@@ -175,23 +175,31 @@ def _job(files: Sequence[FileStat]) -> Done:
 
 
 def done_here(has: Callable[[bytes], bool], place: bytes, files: Sequence[FileStat]) -> Done:
-    """One job, in this process. `has`: does the store have this key? `place` is the root, ending in /.
-
-    Each step is taken for all files before the next one: its code and tables stay in the processor's caches, which
-    saves a tenth of the time that file after file takes.
-    """
+    """One job, in this process. `has`: does the store have this key? `place` is the root, ending in /."""
     cpu = time.process_time()
     with _no_collection():
-        seen = [_read(has, place, file) for file in files]
-        new = [each for each in seen if isinstance(each, _New)]
-        texts = [shown(each.source) for each in new]
-        matches = [_matched(text, each.language) for text, each in zip(texts, new, strict=True)]
-        symbols = [symbols_in(each) for each in matches]
-        packed = [pack(each, text.data) for each, text in zip(symbols, texts, strict=True)]
+        rows, unread = _outcomes(has, place, files)
+    return Done(rows, unread, time.process_time() - cpu)
+
+
+def _outcomes(
+    has: Callable[[bytes], bool], place: bytes, files: Sequence[FileStat]
+) -> tuple[tuple[FileRow, ...], tuple[Skipped, ...]]:
+    """Files to write, and paths that could not be read.
+
+    Each step is taken for all files before the next one: its code and tables stay in the processor's caches, which
+    saves a tenth of the time that file after file takes. A function of its own, so that all that it made on the way is
+    gone before garbage is looked for again.
+    """
+    seen = [_read(has, place, file) for file in files]
+    new = [each for each in seen if isinstance(each, _New)]
+    texts = [shown(each.source) for each in new]
+    matches = [_matched(text, each.language) for text, each in zip(texts, new, strict=True)]
+    symbols = [symbols_in(each) for each in matches]
+    packed = [pack(each, text.data) for each, text in zip(symbols, texts, strict=True)]
     rows = [each for each in seen if isinstance(each, FileRow)]
     rows += [FileRow(each.state, each.key, row) for each, row in zip(new, packed, strict=True)]
-    unread = tuple(each for each in seen if isinstance(each, Skipped))
-    return Done(tuple(rows), unread, time.process_time() - cpu)
+    return tuple(rows), tuple(each for each in seen if isinstance(each, Skipped))
 
 
 @contextmanager

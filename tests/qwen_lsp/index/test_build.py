@@ -1,5 +1,6 @@
 """Scans of real folders: what they leave in the store, what they do not do twice, and how they may end early."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from qwen_lsp.index.locks import Taken, locked
 from qwen_lsp.index.scan import Folder, opened
 from qwen_lsp.index.snapshot import Index
 from qwen_lsp.index.store import Store
+from qwen_lsp.index.workers import done_here
 from tests.qwen_lsp.index.test_store import parts
 from tests.qwen_lsp.index.trees import git, repository, write
 
@@ -291,6 +293,25 @@ def test_where_no_process_lives_no_file_is_blamed(
         scan(store, root)
     assert dict(store.totals(store.root_id(root)).skipped) == {}
     assert scan(store, root).n_extracted == 9
+    store.close()
+
+
+def test_what_a_job_made_is_gone_before_garbage_is_looked_for(tmp_path: Path) -> None:
+    root = write(tmp_path / "w", {f"{n}.py": "".join(f"def f{n}_{at}(): pass\n" for at in range(99)) for n in range(9)})
+    store = Store(tmp_path / "s")
+    files = compare(store, root, lambda: False).changed
+    n_young: list[int] = []
+
+    def look(phase: str, _: dict[str, int]) -> None:
+        n_young.append(len(gc.get_objects(generation=0)) if phase == "start" else 0)
+
+    gc.collect()
+    gc.callbacks.append(look)
+    try:
+        done = done_here(store.has, bytes(root) + b"/", files)
+    finally:
+        gc.callbacks.remove(look)
+    assert len(done.rows) == len(files) == 9 and max(n_young, default=0) < 500, n_young  # 99 definitions each
     store.close()
 
 
