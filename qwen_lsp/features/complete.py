@@ -8,7 +8,7 @@ from qwen_lsp.engine.client import Engine, Usage
 from qwen_lsp.engine.http import Priority
 from qwen_lsp.features.fill import Nothing, Task, fill, unheard
 from qwen_lsp.post.completion import kind_at
-from qwen_lsp.post.syntax import LastParsed, around, inside_at
+from qwen_lsp.post.syntax import LastParsed, around, inside
 from qwen_lsp.prompt.ledger import Ledger
 from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
@@ -63,12 +63,10 @@ async def complete(
     document, offset = cursor.document, cursor.offset
     last = last or LastParsed()
     hole = cache(partial(around, document.language_id, document.text, offset, offset, last))
-    where = inside_at(document.language_id, document.text, offset, last, hole)
-    if (where == "comment" and not settings.completion_comments) or (
-        where == "string" and not settings.completion_strings
-    ):
+    shown_in = {"code": True, "comment": settings.completion_comments, "string": settings.completion_strings}
+    if not all(shown_in.values()) and not shown_in[where := inside(hole())]:
         return Nothing(f"suggestions in {where}s are switched off (completion.{where}s)")
-    kind = kind_at(document.language_id, cursor.prefix, cursor.suffix) if where == "code" else "line"
+    kind = kind_at(document.language_id, cursor.prefix, cursor.suffix)
     most = settings.completion_max_tokens
     task = Task(
         document,

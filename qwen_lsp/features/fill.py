@@ -17,7 +17,7 @@ from qwen_lsp.errors import EngineError
 from qwen_lsp.features.ledger import hole_of
 from qwen_lsp.post.completion import MAX_BLOCK_LINES, Kind, Place, enough, finish, place, unfenced
 from qwen_lsp.post.indent import restyled, unit_of
-from qwen_lsp.post.syntax import Around, around, prepared, sound
+from qwen_lsp.post.syntax import Around, around, inside, prepared, sound
 from qwen_lsp.prompt.heal import HEAL_TOKENS, REFUSED, RESUMED, resume
 from qwen_lsp.prompt.layouts.fim import Hole, Question
 from qwen_lsp.prompt.layouts.named import question
@@ -174,6 +174,7 @@ async def _read(engine: Engine, task: Task, asked: Question, about: Place, seed:
             if isinstance(item, Usage):
                 usage = item
                 continue
+            about = _within(task, about)
             answer += item.text
             n_pieces += 1
             usage = replace(usage, completion_tokens=max(n_pieces, usage.completion_tokens), engine_ms=item.at_ms)
@@ -198,8 +199,15 @@ def _request(task: Task, asked: Question, seed: int) -> Request:
     return Request(asked.prompt, most, task.priority, task.latest_of, temperature, seed, grammar=typed)
 
 
+def _within(task: Task, about: Place) -> Place:
+    """In a comment or a string one line is enough, whatever opens a block there. Parsed while the engine is waited for:
+    in a half-typed text that takes milliseconds."""
+    is_prose = about.block and task.hole is not None and inside(task.hole()) != "code"
+    return replace(about, kind="line") if is_prose else about
+
+
 def _checked(task: Task, about: Place, said: _Said) -> Filled | Nothing:
-    trimmed = finish(about, said.answer or "")
+    trimmed = finish(_within(task, about), said.answer or "")
     if not trimmed.text:
         return Nothing(trimmed.reason, said.usage)
     document = task.document

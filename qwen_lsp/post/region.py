@@ -17,7 +17,7 @@ _DEF = re.compile(r"[ \t]*(?:async\s+)?(?:def|class)\b")
 _DECORATOR = re.compile(r"[ \t]*(?:@|#\[)")  # belongs to what follows
 _LONG_QUOTES = ('"""', "'''", "`")  # strings that may go on over lines, however deep those stand
 _INSIDE = re.compile(
-    r"[ \t]*(?:[)\]}]|(?:else|elif|except|finally|catch|end|case|default)\b)"
+    r"[ \t]*(?:[)\]{}]|(?:else|elif|except|finally|catch|end|case|default)\b)"
     r"|(?!try\b)[A-Za-z_]\w*:\s*$"  # a label
 )
 
@@ -110,9 +110,9 @@ def _is_decorated(text: str, at: int, depth: int) -> bool:
 
 
 def _begins(line: str, depth: int) -> bool:
-    """Whether something begins there that stands no deeper."""
+    """Whether something begins there that stands no deeper. What stands less deep closes nothing that was opened."""
     found = _depth(line)
-    return found is not None and found <= depth and not _INSIDE.match(line)
+    return found is not None and (found < depth or (found == depth and not _INSIDE.match(line)))
 
 
 def _line(text: str, start: int) -> str:

@@ -80,44 +80,58 @@ async def test_asks_once_more_where_a_server_types_other_letters() -> None:
 
 
 class Watched(FakeEngine):
-    """Tells what was parsed when it was asked, and a little later."""
+    """Tells what was parsed when it was asked, and a little later: the part around the cursor, the rest, the file."""
 
     def __init__(self, last: LastParsed, *answers: str) -> None:
         super().__init__(*answers)
         self._last = last
-        self.parsed: list[tuple[bool, bool]] = []  # the part around the cursor, the file
+        self.parsed: list[tuple[bool, bool, bool]] = []
 
     async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
         for wait_s in (0, 10 * SENT_S):
             await asyncio.sleep(wait_s)
-            self.parsed.append((self._last.region is not None, self._last.file is not None))
+            last = self._last
+            self.parsed.append((last.region is not None, last.rest is not None, last.file is not None))
         async for item in super().generate(request):
             yield item
 
 
-async def parsed_with(last: LastParsed, line: str, says: str = " 2\n") -> list[tuple[bool, bool]]:
-    """What is parsed for a key in a long file."""
-    text = "def g():\n    return 1\n\n\n" * (SMALL_CHARS // 20) + f"def f():\n{line}\n"
-    snapshot, offset = snapshot_of(text.replace("$0", "")), text.index("$0")
+async def parsed_with(line: str, *, elsewhere: str = "", **options: object) -> list[tuple[bool, bool, bool]]:
+    """What is parsed for a key in a long file, at `$0`."""
+    text = elsewhere + "def g():\n    return 1\n\n\n" * (SMALL_CHARS // 20) + f"def f():\n{line}\n"
+    snapshot, offset = snapshot_of(text.replace("$0", ""), **options), text.index("$0")  # type: ignore[arg-type]
     (document,) = snapshot.documents.values()
-    engine = Watched(last, says)
+    last = LastParsed()
+    engine = Watched(last, " 2\n")
     await complete(snapshot, Cursor(document, offset), engine, last=last)
     return engine.parsed
 
 
-async def test_all_of_a_half_typed_file_is_parsed_while_the_engine_is_waited_for() -> None:
-    """It will be asked about the answer; where the function around the cursor is whole, that is enough."""
-    assert await parsed_with(LastParsed(), "    g(h(1, $0)") == [(True, False), (True, True)]
-    assert await parsed_with(LastParsed(), "    g(1, $0)") == [(True, False), (True, False)]
+async def test_what_the_answer_is_judged_by_is_parsed_while_the_engine_is_waited_for() -> None:
+    """Where the function around the cursor is whole, that is enough; else the file without it, once."""
+    assert await parsed_with("    g(1, $0)") == [(False, False, False), (True, False, False)]
+    assert await parsed_with("    g(h(1, $0)") == [(False, False, False), (True, True, False)]
+    assert await parsed_with("    g(h(1, $0)", elsewhere="x = (\n") == [(False, False, False), (True, True, True)]
 
 
-async def test_a_word_that_goes_on_is_not_parsed_before_the_engine_is_asked() -> None:
-    last = LastParsed()
-    await parsed_with(last, "    g(wor$0)", "(words\n")
-    last.region = None
-    assert await parsed_with(last, "    g(words$0)", "(words\n") == [(False, False), (True, False)]
-    last.region = None
-    assert await parsed_with(last, "    g(words, $0)") == [(True, False), (True, False)]
+async def test_where_comments_are_not_wanted_it_is_looked_before_the_engine_is_asked() -> None:
+    looked = await parsed_with("    g(1, $0)", completion_comments=False)
+    assert looked == [(True, False, False), (True, False, False)]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "model_says", "inserts"),
+    [
+        ("python", 'def f():\n    """So.\n\n    $0\n    """\n', "    It goes on\n    and on.\n", "It goes on"),
+        ("javascript", "function f() {\n  // ({ $0\n}\n", " a: 1 })\n  // And on.\n", "a: 1 })"),
+    ],
+)
+async def test_in_comments_and_strings_one_line_is_enough(
+    language: str, text: str, model_says: str, inserts: str
+) -> None:
+    """Whatever seems to open a block there."""
+    engine = await check_completion(text, model_says=model_says, inserts=inserts, language=language)
+    assert engine.asked[0].prompt.stop == () and engine.unread[0].endswith("on.\n")
 
 
 async def test_reading_stops_when_the_block_is_complete() -> None:

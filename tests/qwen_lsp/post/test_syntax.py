@@ -192,6 +192,75 @@ def test_where_lines_in_quotes_look_like_code_the_file_is_judged(text: str, expe
     assert inside(around("python", whole, at, at)) == expected
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "part"),
+    [
+        ("javascript", "res.g = function g(a)\n{\n  go($0);\n};\n\n", "res.g = function g(a)\n{\n  go();\n};\n\n"),
+        ("c", "struct b\n{\n\tint a$0;\n};\n\n", "struct b\n{\n\tint a;\n};\n\n"),
+        ("python", "if x:\n    def f():\n        go($0)\nelse:\n    f = g\n\n\n", "    def f():\n        go()\n"),
+    ],
+)
+def test_where_a_function_ends(language: str, text: str, part: str) -> None:
+    before, after = in_a_long_file(language, text).split("$0")
+    found = region(language, before + after, len(before), len(before))
+    assert (before + after)[found.start : found.end] == part
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "is_apart"),
+    [
+        ("python", "class A:\n    @property\n    def f(self):\n        go($0\n\n\n", True),
+        ("python", "def f():\n    def g():\n        go($0\n    return g\n\n\n", True),
+        ("go", "func g() {\n\tgo($0\n}\n\n", True),
+        ("javascript", "res.g = function (a) {\n  go($0\n};\n\n", True),
+        ("c", "struct b {\n\tint $0a b;\n};\n\n", True),
+        ("python", 'TEXT = """\ndef f():\n    go($0\n"""\n\n\n', False),  # what looks like a function is a string
+        ("c", "/*\nstruct b {\n\tint $0a b;\n};\n*/\n", False),
+        ("go", "var a = 1)\n\nfunc g() {\n\tgo($0\n}\n\n", False),  # something else has faults, too
+    ],
+)
+def test_where_a_half_typed_function_stands_apart_the_file_is_not_parsed(
+    language: str, text: str, is_apart: bool
+) -> None:
+    before, after = in_a_long_file(language, text).split("$0")
+    last = LastParsed()
+    hole = around(language, before + after, len(before), len(before), last)
+    assert hole is not None and hole.base.tree.root_node.has_error
+    assert (hole.whole() is hole) == (last.file is None) == is_apart
+
+
+def test_the_rest_of_a_file_is_parsed_once_while_a_function_is_typed() -> None:
+    before, after = in_a_long_file("go", "func g() {\n\t$0\n}\n\n").split("$0")
+    last, seen = LastParsed(), []
+    for typed in ("go(", "go(a", "go(a,"):
+        hole = around("go", before + typed + after, len(before + typed), len(before + typed), last)
+        assert hole is not None and hole.whole() is hole
+        seen.append(last.rest)
+    assert seen[0] is seen[1] is seen[2]
+
+
+def test_a_cursor_within_an_indent_is_judged_by_all_of_the_file() -> None:
+    text = in_a_long_file("python", "class A:\n    def f(self):\n        x = 1\n        y = 2\n\n\n")
+    for column, answer, passed in ((0, "        z = 3\n", "        z = 3\n"), (2, "      z = 3\n", "      z = 3\n")):
+        at = text.index("        y = 2") + column
+        hole = around("python", text, at, at)
+        assert hole is not None and not hole.base.tree.root_node.has_error
+        assert sound_part("python", text, at, at, answer) == passed
+
+
+def test_in_a_file_without_faults_no_part_is_asked_that_has_some() -> None:
+    """At any place of files of the standard library: else what adds a fault might pass."""
+    chance = random.Random(2)
+    texts = [path.read_text("utf-8") for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))]
+    files = chance.sample([text for text in texts if SMALL_CHARS < len(text) < 60_000], 12)
+    for text in files:
+        last = LastParsed()
+        for at in chance.sample(range(len(text)), 60):
+            hole = around("python", text, at, at, last)
+            assert hole is not None
+            assert not hole.whole().base.tree.root_node.has_error, at
+
+
 def test_files_of_the_standard_library_stay_whole_whatever_is_put_in() -> None:
     """Lines from elsewhere, a few at a time, at and within lines; a long file is judged by a part of it."""
     chance, n_shown = random.Random(1), 0
