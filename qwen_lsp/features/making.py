@@ -84,7 +84,8 @@ class Making:
         """Begin new work; older work under the key ends."""
         self.cancel(key)
         work = Work(key, cursor, lambda: self._said(key))
-        work.task = asyncio.get_running_loop().create_task(make(work))
+        # Up to where it waits for the engine at once: else it would stand behind all that the loop has to do.
+        work.task = asyncio.Task(make(work), loop=asyncio.get_running_loop(), eager_start=True)
         self._running[key] = work
         work.task.add_done_callback(lambda _: self._ended(work))
         return work

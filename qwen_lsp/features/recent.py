@@ -15,6 +15,7 @@ MAX_RECENT = 16
 MAX_REJECTED = 64
 NEAR_BEFORE = 2_000  # characters on either side that a suggestion depends on: more than the prompt's tail shows
 NEAR_AFTER = 500
+LOOKED_FOR = 32  # characters before a suggestion that are looked for, before all are compared
 NO_USAGE = Usage(0, 0, 0, 0, 0.0)
 
 
@@ -95,14 +96,19 @@ class Recent:
 
 def _typed(spot: Spot, text: str, offset: int, suggested: str) -> list[str]:
     """The beginnings of `suggested` that may have been typed at the spot to come to `offset`: hardly ever two."""
-    most = min(len(suggested) - 1, offset)
-    return [
-        suggested[:n]
-        for n in range(most + 1)
-        if text.startswith(suggested[:n], offset - n)
-        and text.endswith(spot.before, 0, offset - n)
-        and (len(spot.before) == NEAR_BEFORE or offset - n == len(spot.before))
-    ]
+    found: list[str] = []
+    last = spot.before[-LOOKED_FOR:]
+    least, at = max(0, offset - len(suggested) + 1), offset
+    while at >= least and (begins := text.rfind(last, max(0, least - len(last)), at)) >= 0:
+        at = begins + len(last)
+        if (
+            text[at:offset] == suggested[: offset - at]
+            and text.endswith(spot.before, 0, at)
+            and (len(spot.before) == NEAR_BEFORE or at == len(spot.before))
+        ):
+            found.append(suggested[: offset - at])
+        at -= 1
+    return found
 
 
 def _before(text: str, offset: int) -> str:

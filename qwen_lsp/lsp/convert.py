@@ -6,6 +6,7 @@ Positions are in the negotiated encoding only here and on the wire.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def change(event: t.TextDocumentContentChangeEvent) -> Change:
     return Change(event.text, (start.line, start.character), (end.line, end.character))
 
 
+@lru_cache(1024)  # a key asks some times for the same one
 def path_of(uri: str) -> Path | None:
     """The path of a `file:` URI; None for everything else."""
     if not uri.startswith("file:"):

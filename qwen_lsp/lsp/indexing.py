@@ -78,6 +78,7 @@ class Indexing:
         self._states: dict[str, State] = {}
         self._indexes: dict[Path, tuple[Store, Index]] = {}
         self._refused: set[Path] = set()  # roots whose store could not be opened, until the indexer could
+        self._places: dict[str, tuple[Path, str] | None] = {}  # by URI; one takes as long as a key's other work
         self._dirty: dict[str, None] = {}  # in the order of their changes
         self._fatal: set[str] = set()  # buffers that ended the program that read them
         self._news = asyncio.Event()
@@ -137,6 +138,11 @@ class Indexing:
 
     def _place(self, uri: str) -> tuple[Path, str] | None:
         """The innermost root of a document, and its path below that."""
+        if uri not in self._places:
+            self._places[uri] = self._placed(uri)
+        return self._places[uri]
+
+    def _placed(self, uri: str) -> tuple[Path, str] | None:
         path = path_of(uri)
         around = [root for root in self.roots if path is not None and path.is_relative_to(root)]
         if path is None or not around:

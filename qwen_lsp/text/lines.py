@@ -93,7 +93,7 @@ class LineTable:
         fresh = [low + at for at in line_starts(text[low:high])]
         starts += fresh[:-1]  # the last one is `high`, which the rest begins with
         rest = self.starts[after:]
-        starts += rest if delta == 0 else [at + delta for at in rest]
+        starts += rest if delta == 0 else map(delta.__add__, rest)
         return LineTable(text, starts)
 
     @property
