@@ -285,6 +285,11 @@ def _place(snapshot: Snapshot, cursor: Cursor) -> Place:
     return Place(source, len(before))
 
 
+def looked_through(snapshot: Snapshot) -> None:
+    """What may be shown of open files is worked out before a key waits for it: credentials take long to look for."""
+    _sources(snapshot)
+
+
 def _sources(snapshot: Snapshot) -> Mapping[str, Source]:
     shown = (document for document in snapshot.documents.values() if excluded(document) is None)
     return {document.uri: _source(snapshot, document) for document in shown}

@@ -11,7 +11,17 @@ from functools import partial
 
 from qwen_lsp.context.pack import ContextFile, Item
 from qwen_lsp.context.rank import shown_path
-from qwen_lsp.features.ledger import bare, compacted, due_at, grown, is_possible, room_for, told, turned
+from qwen_lsp.features.ledger import (
+    bare,
+    compacted,
+    due_at,
+    grown,
+    is_possible,
+    looked_through,
+    room_for,
+    told,
+    turned,
+)
 from qwen_lsp.lsp.convert import path_of
 from qwen_lsp.lsp.retrieval import Retrieval
 from qwen_lsp.lsp.status import Spawn
@@ -170,6 +180,7 @@ class Prompts:
     async def _prepare(self, uri: str) -> None:
         """What matters at the top of a file, where nobody has asked yet; and something to begin with."""
         snapshot, epoch = self._at(uri), self._epoch
+        looked_through(snapshot)
         document = snapshot.documents.get(uri)
         found = None if document is None else await self._retrieval.at(snapshot, Cursor(document, 0), _budget(snapshot))
         if found is not None and uri not in self._found and epoch == self._epoch:

@@ -25,7 +25,7 @@ from qwen_lsp.text.document import Cursor
 from qwen_lsp.text.snapshot import Snapshot
 
 MOST_OUTLINES = 2_000  # kept in a memo; some 10 KB each
-STILL_S = 0.03  # after a key: by then its request is with the engine
+STILL_S = 0.1  # after a key: by then most are answered
 MOST_STILL_S = 0.5  # in one request, however many keys come
 
 log = logging.getLogger(__name__)

@@ -62,11 +62,11 @@ FEATURES = Features(partial(complete, last=LastParsed()), offer, carry_out, trie
 @cache
 def converter() -> Converter:
     """Between JSON and typed messages. Takes 0.3 s to build and holds no state of a connection."""
-    made = default_converter()
-    for message in KEYS_ASK:
-        made.get_structure_hook(message)
-    for message in KEYS_HEAR:
-        made.get_unstructure_hook(message)
+    made: Converter = default_converter()  # type: ignore[no-untyped-call]
+    for asked in KEYS_ASK:
+        made.get_structure_hook(asked)
+    for heard in KEYS_HEAR:
+        made.get_unstructure_hook(heard)
     return made
 
 

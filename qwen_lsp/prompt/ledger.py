@@ -90,9 +90,10 @@ def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) ->
         if tail is not None and uri == tail.uri:
             changes = tuple(hunk for hunk in changes if not _within(hunk, tail, source.text))
         if changes:
-            told = [_rendered(source.path, hunk) for hunk in changes]
+            is_long = sum(len(hunk.old) + len(hunk.new) for hunk in changes) > REWRITTEN_TOKENS  # each line takes one
+            told = [] if is_long else [_rendered(source.path, hunk) for hunk in changes]
             n_told = sum(map(estimate, told))
-            if n_told > REWRITTEN_TOKENS:
+            if is_long or n_told > REWRITTEN_TOKENS:
                 return _logged(_without(ledger, old), sources, tail)
             log += told
             n_hunks += n_told

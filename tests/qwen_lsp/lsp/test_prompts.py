@@ -105,6 +105,14 @@ async def test_a_file_that_was_opened_has_its_base_from_the_index(shop: Shop) ->
     assert list(found)[-1] == "app.py" and "def total_price(self, rate: float) -> float" in found["shop/cart.py"]
 
 
+async def test_a_file_that_was_opened_is_looked_through_for_credentials_before_a_key(shop: Shop) -> None:
+    await shop.begin()
+    open_(shop.wire, shop.uri("app.py"), APP)
+    document = shop.wire.server.session.document(shop.uri("app.py"))
+    assert document is not None
+    await until(lambda: document._masked == APP)
+
+
 async def test_a_key_before_the_index_answers_is_served_from_what_is_open(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

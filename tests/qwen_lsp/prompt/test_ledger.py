@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +114,15 @@ def test_another_file_that_changed_is_a_hunk_and_one_that_is_new_costs_its_tail(
     here, ends = excerpt(new, BUDGET)
     shown = appended(later, (here,), sources(new.source), {here: ends})
     assert shown.log == (*ledger.log, here) and due(shown, new) is None
+
+
+def test_a_paste_of_many_lines_is_not_put_into_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would not be told."""
+    place, other = at("x = $0\n"), source("b.py", "y = 1\n")
+    ledger = opened(place, other)
+    monkeypatch.setattr("qwen_lsp.prompt.ledger._rendered", lambda path, hunk: pytest.fail("rendered"))
+    later = go_on(ledger, place, source("b.py", "y = 1\n" + "".join(f"z = {n}\n" for n in range(1000))))
+    assert later.log == () and other.uri not in later.known
 
 
 def test_a_file_that_is_another_one_now_costs_no_key_and_no_new_base_keeps_it() -> None:
