@@ -9,6 +9,8 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
+from operator import is_
 from typing import Any
 
 from qwen_lsp.prompt.segments import Segment
@@ -99,9 +101,8 @@ class Earlier:
 
 
 def _common(one: Sequence[Segment], other: Sequence[Segment]) -> int:
-    n = 0
-    for a, b in zip(one, other, strict=False):
-        if a is not b and a != b:
-            break
-        n += 1
+    n, most = 0, min(len(one), len(other))
+    while n < most and one[n] == other[n]:
+        n += 1  # and all that follow and are the same objects
+        n += sum(takewhile(bool, map(is_, islice(one, n, None), islice(other, n, None))))
     return n

@@ -28,17 +28,25 @@ class Hunk:
 @lru_cache(maxsize=KEPT)
 def hunks(before: str, after: str) -> tuple[Hunk, ...]:
     """What turns `before` into `after`, in ascending order."""
+    around = span(before, after)
+    if around is None or max(len(around.old), len(around.new)) > MAX_ALIGNED:
+        return () if around is None else (around,)
+    first, old, new = around.line, around.old, around.new
+    codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    return tuple(Hunk(first + i, first + k, old[i:j], new[k:m]) for tag, i, j, k, m in codes if tag != "equal")
+
+
+@lru_cache(maxsize=KEPT)
+def span(before: str, after: str) -> Hunk | None:
+    """The lines from the first that differ to the last, as one hunk; None where none do."""
     if before == after:
-        return ()
+        return None
     head = before.rfind("\n", 0, common_head(before, after)) + 1
     tail = common_tail(before, after, min(len(before), len(after)) - head)
     tail = _whole_lines_of_tail(before, after, tail)
     old, new = lines(before[head : len(before) - tail]), lines(after[head : len(after) - tail])
     first = before.count("\n", 0, head)
-    if max(len(old), len(new)) > MAX_ALIGNED:
-        return (Hunk(first, first, old, new),)
-    codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    return tuple(Hunk(first + i, first + k, old[i:j], new[k:m]) for tag, i, j, k, m in codes if tag != "equal")
+    return Hunk(first, first, old, new)
 
 
 def patched(text: str, changes: Iterable[Hunk]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from qwen_lsp.context.pack import ContextFile, estimate, window_after, window_before
-from qwen_lsp.prompt.hunks import Hunk, hunks, patched
+from qwen_lsp.prompt.hunks import Hunk, hunks, patched, span
 from qwen_lsp.prompt.tail import Place, Source, Tail, laid
 
 __all__ = ["Entry", "Ledger", "Place", "Source", "Tail", "advanced", "appended", "based", "due", "excerpt", "settled"]
@@ -86,9 +86,7 @@ def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) ->
         source = sources.get(uri)
         if source is None or source.text is old.text:
             continue
-        changes = hunks(old.text, source.text)
-        if tail is not None and uri == tail.uri:
-            changes = tuple(hunk for hunk in changes if not _within(hunk, tail, source.text))
+        changes = _untold(old.text, source.text, tail if tail is not None and uri == tail.uri else None)
         if changes:
             is_long = sum(len(hunk.old) + len(hunk.new) for hunk in changes) > REWRITTEN_TOKENS  # each line takes one
             told = [] if is_long else [_rendered(source.path, hunk) for hunk in changes]
@@ -106,6 +104,16 @@ def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) ->
         known=MappingProxyType({**ledger.known, **known}),
         n_hunks=ledger.n_hunks + n_hunks,
     )
+
+
+def _untold(before: str, after: str, tail: Tail | None) -> tuple[Hunk, ...]:
+    """What has changed, but for what the tail shows: all of it while somebody types at a place, and no line is aligned."""
+    around = span(before, after)
+    if tail is None or around is None:
+        return hunks(before, after)
+    if _within(around, tail, after):
+        return ()
+    return tuple(hunk for hunk in hunks(before, after) if not _within(hunk, tail, after))
 
 
 def _without(ledger: Ledger, old: Source) -> Ledger:

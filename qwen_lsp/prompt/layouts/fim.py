@@ -93,14 +93,7 @@ def _repository(hole: Hole) -> tuple[list[Segment], list[int]]:
     if not hole.files and not hole.log:
         return [], []
     base, borders = _shown(hole.repository, hole.files)
-    segments, marks = list(base), list(borders)
-    is_patch = False
-    for entry in hole.log:
-        if isinstance(entry, ContextFile):
-            segments += _file(entry)
-        else:
-            segments += [Text(entry)] if is_patch else [FILE, Text(LOG_NAME + "\n"), Text(entry)]
-        is_patch = not isinstance(entry, ContextFile)
+    segments, marks = [*base, *_told(hole.log)], list(borders)
     if hole.log:
         marks.append(len(segments))
     return [*segments, FILE, Text(f"{hole.path}\n")], marks
@@ -121,6 +114,20 @@ def _shown(repository: str, files: tuple[ContextFile, ...]) -> tuple[tuple[Segme
     return tuple(segments), tuple(marks)
 
 
+@lru_cache(maxsize=4)
+def _told(log: tuple[Entry, ...]) -> tuple[Segment, ...]:
+    """A log, likewise: it stays the same while somebody types at a place."""
+    segments: list[Segment] = []
+    is_patch = False
+    for entry in log:
+        if isinstance(entry, ContextFile):
+            segments += _file(entry)
+        else:
+            segments += [Text(entry)] if is_patch else [FILE, Text(LOG_NAME + "\n"), Text(entry)]
+        is_patch = not isinstance(entry, ContextFile)
+    return tuple(segments)
+
+
 def _file(file: ContextFile) -> list[Segment]:
     return [FILE, Text(f"{file.path}\n{file.text.rstrip()}\n")]  # blank lines at its end tell nothing
 
@@ -132,7 +139,7 @@ def _without_empty(
     kept: list[Segment] = []
     place = [0]
     for segment in segments:
-        if segment != Text(""):
+        if isinstance(segment, Control) or segment.text:
             kept.append(segment)
         place.append(len(kept))
     borders = sorted({place[mark] for mark in marks} - {0})

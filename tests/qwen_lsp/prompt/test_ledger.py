@@ -116,6 +116,14 @@ def test_another_file_that_changed_is_a_hunk_and_one_that_is_new_costs_its_tail(
     assert shown.log == (*ledger.log, here) and due(shown, new) is None
 
 
+def test_no_line_is_aligned_while_somebody_types_at_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = opened(at(FAR + "x = $0\ny = 2\n" + FAR))
+    monkeypatch.setattr("qwen_lsp.prompt.hunks.SequenceMatcher", lambda *_, **__: pytest.fail("aligned"))
+    for typed in ("a", "ab", "ab\nz = 3"):
+        ledger = go_on(ledger, at(FAR + f"x = {typed}$0\ny = 2\n" + FAR))
+        assert ledger.log == ()
+
+
 def test_a_paste_of_many_lines_is_not_put_into_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """They would not be told."""
     place, other = at("x = $0\n"), source("b.py", "y = 1\n")
