@@ -107,7 +107,7 @@ def _logged(ledger: Ledger, sources: Mapping[str, Source], tail: Tail | None) ->
 
 
 def _untold(before: str, after: str, tail: Tail | None) -> tuple[Hunk, ...]:
-    """What has changed, but for what the tail shows. That is all while somebody types at a place: no line is aligned."""
+    """What has changed, but for what the tail shows: all of it while somebody types there, and no line is aligned."""
     around = span(before, after)
     if tail is None or around is None:
         return hunks(before, after)
