@@ -165,24 +165,48 @@ class _Said:
         return _Said(other.answer, usage)
 
 
+class _Ahead:
+    """Judges what was said so far while the model says more, where that takes milliseconds: it may be all of it."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._timer: asyncio.TimerHandle | None = None
+
+    def judge(self, about: Place, code: str) -> None:
+        """In a moment, if nothing more is said by then."""
+        hole = self._task.hole() if self._task.hole is not None and self._task.priority == "typing" else None
+        if hole is not None and hole.is_slow:
+            said = _Said(code, Usage(0, None, 0, None, 0.0))
+            self._timer = asyncio.get_running_loop().call_later(SENT_S, _checked, self._task, about, said)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 async def _read(engine: Engine, task: Task, asked: Question, about: Place, seed: int = 0) -> _Said:
     """Read until what will be shown is complete; leaving the stream cancels the rest. Without a seed, the likeliest."""
     answer, n_pieces = "", 0
     usage = Usage(0, None, 0, None, 0.0)
+    ahead = _Ahead(task)
     async with aclosing(engine.generate(_request(task, asked, seed))) as items:
         async for item in items:
             if isinstance(item, Usage):
                 usage = item
                 continue
             about = _within(task, about)
+            ahead.stop()
             answer += item.text
             n_pieces += 1
             usage = replace(usage, completion_tokens=max(n_pieces, usage.completion_tokens), engine_ms=item.at_ms)
             so_far = resume(answer, asked.typed)
             if so_far.kind == RESUMED:
-                task.heard(_code(task, so_far.text))
-            if so_far.kind == REFUSED or (so_far.kind == RESUMED and enough(about, _code(task, so_far.text))):
+                code = _code(task, so_far.text)
+                task.heard(code)
+                ahead.judge(about, code)
+            if so_far.kind == REFUSED or (so_far.kind == RESUMED and enough(about, code)):
                 break
+    ahead.stop()
     resumed = resume(answer, asked.typed)
     return _Said(_code(task, resumed.text) if resumed.kind == RESUMED else None, usage)
 

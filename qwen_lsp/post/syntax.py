@@ -6,7 +6,7 @@ is not whole, or not to be cut there, all of the file is asked. Knows nothing of
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
@@ -18,6 +18,7 @@ from qwen_lsp.post.region import Region, region
 
 # A bigger file would stall the event loop for longer than a keystroke may take.
 GATE_CHARS = 400_000
+SLOW_CHARS = 1_000  # of a part with faults: parsing it takes up to a few milliseconds, without them a tenth
 _STAND_IN = "def _(): pass"  # for a function: one that is a class's only one, or has decorators, leaves a gap
 
 Inside = Literal["code", "comment", "string"]
@@ -28,6 +29,7 @@ class Around:
     """The parsed region of a hole, which lies between the bytes `first` and `last` of it, `indent` less deep.
 
     `file`: all of the file, where that has to be asked about a region with faults; None where the region will do.
+    `verdicts`: what `sound` said of texts.
     """
 
     base: Parsed
@@ -35,6 +37,12 @@ class Around:
     last: int
     indent: str = ""
     file: "Callable[[], Around | None]" = lambda: None
+    verdicts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether judging a text takes so long that it is worth doing ahead of need."""
+        return len(self.base.data) > SLOW_CHARS and self.base.tree.root_node.has_error
 
     def whole(self) -> "Around":
         """Itself, or all of the file where it has faults that the file may not have."""
@@ -127,10 +135,15 @@ def sound_part(language_id: str, text: str, start: int, end: int, new_text: str)
 
 
 def sound(hole: Around | None, new_text: str) -> str:
-    """The same, for a hole whose surroundings are parsed already."""
+    """The same, for a hole whose surroundings are parsed already. A text is judged once."""
     if hole is None:
         return new_text
-    hole = hole.whole()
+    if new_text not in hole.verdicts:
+        hole.verdicts[new_text] = _sound(hole.whole(), new_text)
+    return hole.verdicts[new_text]
+
+
+def _sound(hole: Around, new_text: str) -> str:
     part = new_text.replace("\n" + hole.indent, "\n") if hole.indent else new_text
     allowed = n_faults(hole.base.tree.root_node)
     n_lines = part.count("\n") + 1

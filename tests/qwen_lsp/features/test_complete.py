@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from qwen_lsp.engine.grammars import StartsWith
 from qwen_lsp.features.complete import Completion, Manner, Nothing, complete
 from qwen_lsp.features.fill import SENT_S
 from qwen_lsp.features.ledger import turned
+from qwen_lsp.index import buffers
 from qwen_lsp.post.region import SMALL_CHARS
 from qwen_lsp.post.syntax import LastParsed, sound_part
 from qwen_lsp.prompt.segments import Text
@@ -112,6 +114,32 @@ async def test_what_the_answer_is_judged_by_is_parsed_while_the_engine_is_waited
     assert await parsed_with("    g(1, $0)") == [(False, False, False), (True, False, False)]
     assert await parsed_with("    g(h(1, $0)") == [(False, False, False), (True, True, False)]
     assert await parsed_with("    g(h(1, $0)", elsewhere="x = (\n") == [(False, False, False), (True, True, True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "half_typed"), [("x = 1\n" * 300 + "f(g(1, $0\n", True), ("x = 1\n" * 300 + "f(1, $0)\n", False)]
+)
+async def test_in_a_half_typed_text_an_answer_is_judged_while_the_model_says_that_it_is_all(
+    text: str, half_typed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There that takes milliseconds; elsewhere it is done once, when all was said."""
+    went: list[str] = []
+
+    class Slow(FakeEngine):
+        async def generate(self, request: Request) -> AsyncGenerator[Piece | Usage, None]:
+            async for item in super().generate(request):
+                went.append("said" if isinstance(item, Piece) else "all said")
+                yield item
+                await asyncio.sleep(10 * SENT_S)
+
+    def judging(*args: Any) -> buffers.Parsed:
+        went.append("judged")
+        return buffers.replaced(*args)
+
+    monkeypatch.setattr("qwen_lsp.post.syntax.replaced", judging)
+    await ask(text, Slow(" abc, de"))
+    judged = ["said", "judged"] if half_typed else ["said"]
+    assert went == [*judged * 3, "all said", *([] if half_typed else ["judged"])]
 
 
 async def test_where_comments_are_not_wanted_it_is_looked_before_the_engine_is_asked() -> None:
