@@ -116,20 +116,25 @@ def _shown(repository: str, files: tuple[ContextFile, ...]) -> tuple[tuple[Segme
 
 @lru_cache(maxsize=4)
 def _told(log: tuple[Entry, ...]) -> tuple[Segment, ...]:
-    """A log, likewise: it stays the same while somebody types at a place."""
+    """A log, likewise: it stays the same while somebody types at a place, and so do its entries when it grows."""
     segments: list[Segment] = []
     is_patch = False
     for entry in log:
         if isinstance(entry, ContextFile):
             segments += _file(entry)
         else:
-            segments += [Text(entry)] if is_patch else [FILE, Text(LOG_NAME + "\n"), Text(entry)]
+            segments += [_hunk(entry)] if is_patch else [FILE, _LOG_HEAD, _hunk(entry)]
         is_patch = not isinstance(entry, ContextFile)
     return tuple(segments)
 
 
-def _file(file: ContextFile) -> list[Segment]:
-    return [FILE, Text(f"{file.path}\n{file.text.rstrip()}\n")]  # blank lines at its end tell nothing
+_LOG_HEAD = Text(LOG_NAME + "\n")
+_hunk = lru_cache(maxsize=256)(Text)
+
+
+@lru_cache(maxsize=256)
+def _file(file: ContextFile) -> tuple[Segment, ...]:
+    return FILE, Text(f"{file.path}\n{file.text.rstrip()}\n")  # blank lines at its end tell nothing
 
 
 def _without_empty(
